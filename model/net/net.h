@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * net.h: the FUSION model as the paper draws it. A net_model is a checkpoint on a device; a net_frame
+ * holds what depends on one picture alone (text-free global map, latent tokens, context map, context keys
+ * and values of every alignment layer); a net_state runs one conversation: text-guided unified vision
+ * encoding of the picture with the question, context-aware recursive alignment decoding in the prefill,
+ * then plain decoding steps with a KV cache.
+ *
+ * Threads: net_config is immutable. Everything else of one model is used from one thread at a time (its
+ * scheduler's). Errors: NET_ERROR, and those of the layers below (FMT_ERROR, OPS_ERROR, GPU_ERROR,
+ * G_IO_ERROR_CANCELLED) as they come.
+ */
+#pragma once
+
+#include <gio/gio.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fmt_safetensors.h"
+#include "ops.h"
+
+G_BEGIN_DECLS
+
+#define NET_ERROR (net_error_quark())
+GQuark net_error_quark(void);
+typedef enum {
+    NET_ERROR_CONFIG,      /* config.json: a key missing, of the wrong type, or out of range */
+    NET_ERROR_WEIGHTS,     /* tensors missing, unexpected or of the wrong shape, all listed */
+    NET_ERROR_UNSUPPORTED, /* a model or precision that this version does not run */
+    NET_ERROR_TOO_LONG,    /* a request that does not fit max_context */
+    NET_ERROR_ARGUMENT,    /* a request that makes no sense: token id outside the vocabulary, q not allowed */
+} net_error;
+
+/* ---- configuration ------------------------------------------------------------------------ */
+
+typedef enum { NET_LLM_PHI, NET_LLM_LLAMA } net_llm_type;
+typedef enum { NET_ROPE_PLAIN, NET_ROPE_LONGROPE, NET_ROPE_LLAMA3 } net_rope_type;
+
+#define NET_MAX_QUERY_LEN 8
+
+/* Sizes of a checkpoint; letters are those of the design notes in the README of model/. */
+typedef struct {
+    char *folder;
+    char *model_type; /* as in the file: fusion_phi, fusion_llama, ... */
+    struct {
+        char *name;                                /* mm_vision_tower */
+        uint32_t side, patch, grid, patches;       /* s, patch, g, P = g * g */
+        uint32_t width, mlp, heads, head_dim;      /* V, ... */
+        uint32_t backbone_layers, layers;          /* in the file / used */
+        uint32_t early;                            /* E: text rows of layers below it are plain means */
+        uint32_t connector_a, connector_b;         /* feature connector ranges */
+    } vision;
+    struct {
+        net_llm_type type;
+        uint32_t width, mlp, layers, heads, kv_heads, head_dim; /* D, ... */
+        uint32_t vocab, max_positions;
+        float rms_eps;
+        bool tied; /* the output matrix is the embedding */
+        struct {
+            net_rope_type type;
+            double theta;
+            uint32_t original_positions;
+            double *short_factor, *long_factor;           /* [head_dim / 2], LongRoPE */
+            double factor, low_freq_factor, high_freq_factor; /* llama3 */
+        } rope;
+        uint32_t eos[8], n_eos; /* eos_token_id of config.json */
+        int64_t bos;            /* -1: none */
+    } llm;
+    struct {
+        uint32_t layers, start, stride; /* n, start, stride of the alignment layers */
+        uint32_t heads, window;         /* 16 and 3 in the published checkpoints */
+        uint32_t query_len[NET_MAX_QUERY_LEN], n_query_len; /* allowed q */
+        uint32_t default_q;                                 /* vision_default_query_len, else the largest allowed
+                                                               not above 16, else the first */
+    } align;
+} net_config;
+
+/* Reads and checks folder/config.json. */
+net_config *net_config_load(const char *folder, GError **error);
+void net_config_free(net_config *c);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_config, net_config_free)
+/* TRUE if q latent tokens fit this model: listed in query_len, and r * w not above what the global map
+ * can fill (2 g); else NET_ERROR_ARGUMENT naming what is allowed. */
+bool net_config_check_q(const net_config *c, uint32_t q, GError **error);
+
+/* ---- model -------------------------------------------------------------------------------- */
+
+typedef struct net_model net_model;
+
+typedef enum {
+    NET_F32, /* weights and activations f32: what parity is measured with */
+    NET_F16, /* weights and activations f16, accumulation and residual stream f32 */
+} net_precision;
+
+/* Bytes of device memory that the model and one state will take. */
+uint64_t net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context);
+
+typedef void (*net_progress_fn)(double fraction, void *user);
+
+/* Binds the checkpoint's tensors by name, checks every shape (all faults in one error) and uploads them.
+ * `config` is copied; `checkpoint` is only read during the call; `o` must outlive the model.
+ * progress may be NULL. */
+net_model *net_model_new(ops *o, const net_config *config, fmt_checkpoint *checkpoint,
+                         net_precision precision, net_progress_fn progress, void *user,
+                         GCancellable *cancel, GError **error);
+/* The same sizes with random weights made in memory (benchmarks). */
+net_model *net_model_new_random(ops *o, const net_config *config, net_precision precision,
+                                uint32_t seed, GError **error);
+void net_model_free(net_model *m);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_model, net_model_free)
+const net_config *net_model_config(const net_model *m);
+
+/* ---- frame -------------------------------------------------------------------------------- */
+
+typedef struct net_frame net_frame;
+
+/* A picture: rows of pixels of 4 bytes (R, G, B, ignored), `stride` bytes a row. 1x1 and up. */
+typedef struct {
+    const uint8_t *pixels;
+    uint32_t width, height, stride;
+} net_image;
+
+/* A frame's memory for `q` latent tokens; reused for frame after frame. */
+net_frame *net_frame_new(net_model *m, uint32_t q, GError **error);
+void net_frame_free(net_frame *f);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_frame, net_frame_free)
+
+/* Preprocesses the picture ("static_hd") and computes all that no question changes: global map, latents_0,
+ * context map, the alignment layers' context keys and values. The pixels are read during the call. */
+bool net_frame_encode(net_frame *f, const net_image *image, GCancellable *cancel, GError **error);
+/* The same from ready tiles [5, 3, s, s] f32, normalised: four global tiles, then the guided image. */
+bool net_frame_encode_tiles(net_frame *f, const float *tiles, GCancellable *cancel, GError **error);
+
+/* ---- conversation ------------------------------------------------------------------------- */
+
+typedef struct net_state net_state;
+
+/* Activations and the KV cache for prompts and answers of up to max_context positions. */
+net_state *net_state_new(net_model *m, uint32_t max_context, GError **error);
+void net_state_free(net_state *s);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_state, net_state_free)
+
+typedef enum {
+    NET_PIECE_TOKENS,  /* ids[0..n) */
+    NET_PIECE_IMAGE,   /* the image tokens, place [1] */
+    NET_PIECE_LATENTS, /* q latent tokens, place [2] or that of a follow-up question */
+} net_piece_kind;
+
+typedef struct {
+    net_piece_kind kind;
+    const uint32_t *ids;
+    uint32_t n;
+    bool ends_question; /* TOKENS: its last token is `u`, the last prompt token of the question whose latents
+                           were the latest before it */
+} net_piece;
+
+typedef struct {
+    const uint32_t *instruction; /* ids that guide the vision encoder: the bare question, or all so far */
+    uint32_t n_instruction;
+    const net_piece *pieces; /* the prompt in order; one IMAGE, one LATENTS or more */
+    uint32_t n_pieces;
+    uint32_t grid; /* 0: the encoder's own grid, else image tokens resized to grid x grid */
+} net_prompt;
+
+/* What a forward pass leaves: logits of the last row, valid until the next call on the state. */
+typedef struct {
+    const float *logits; /* [vocab] */
+    uint32_t vocab;
+    uint32_t argmax;
+    float argmax_logprob;
+} net_output;
+
+/* Prompt length in positions, for checks before a run. */
+uint32_t net_prompt_length(const net_model *m, const net_prompt *p, uint32_t q);
+
+/* Encodes the guided image, prefills the prompt (alignment layers included) from position 0 and gives the
+ * logits of its last row. The frame must have been encoded. */
+bool net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cancel, net_output *out,
+                 GError **error);
+/* One decoding step: appends `token`, gives the logits after it. */
+bool net_decode(net_state *s, uint32_t token, GCancellable *cancel, net_output *out, GError **error);
+/* Appends n tokens at once; *logits: [n, vocab], row i after token i, valid until the next call. Latents
+ * are not touched. For scoring choices. */
+bool net_extend(net_state *s, const uint32_t *tokens, uint32_t n, GCancellable *cancel,
+                const float **logits, GError **error);
+/* Positions filled so far, and going back to an earlier count. */
+uint32_t net_state_position(const net_state *s);
+void net_state_rewind(net_state *s, uint32_t position);
+
+/* ---- looking inside ----------------------------------------------------------------------- */
+
+/* Called with every named stage of a run, f32, in order: tiles, guided_hidden_0, guided_hidden_last,
+ * image_tokens, global_map, latents_0, context_map, align_{k}, prefill_hidden, prefill_logits. */
+typedef void (*net_tap_fn)(const char *stage, const float *data, const uint64_t *shape, unsigned n_dims,
+                           void *user);
+/* NULL: off (the default; on costs copies and recordings of its own). Applies to runs after it. */
+void net_frame_set_tap(net_frame *f, net_tap_fn fn, void *user);
+void net_state_set_tap(net_state *s, net_tap_fn fn, void *user);
+
+/* Milliseconds by stage of the latest run of each; 0 if not run. */
+typedef struct {
+    double preprocess_ms, global_ms, guided_ms, prefill_ms, decode_ms_per_token;
+} net_times;
+void net_frame_get_times(const net_frame *f, net_times *t);  /* preprocess, global */
+void net_state_get_times(const net_state *s, net_times *t);  /* the others; decode: mean since the prefill */
+
+G_END_DECLS
