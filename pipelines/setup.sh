@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Sourced by pipelines/* and tests/run: installs what is missing and builds into build/.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=${FUSION_BUILD:-$root/build}
+
+# Debian packages: to build and run; to play any file; to test.
+packages_build=(gcc libc6-dev pkg-config meson ninja-build glslang-tools
+    libglib2.0-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libcjson-dev
+    libvulkan-dev libpango1.0-dev)
+packages_run=(mesa-vulkan-drivers gstreamer1.0-tools gstreamer1.0-plugins-base
+    gstreamer1.0-plugins-good gstreamer1.0-plugins-bad fonts-dejavu-core
+    python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0)
+packages_any_file=(gstreamer1.0-libav)
+packages_test=(libgstreamer-plugins-bad1.0-dev vulkan-validationlayers libopenblas-dev libcairo2-dev
+    python3-numpy python3-cairo python3-torch)
+
+say() {
+    printf '\033[1m==>\033[0m %s\n' "$*"
+}
+
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# need_packages NAME...: installs those that are missing (Debian and its like), else says what to install.
+need_packages() {
+    local missing=() p
+    if ! command -v dpkg-query >/dev/null; then
+        command -v meson >/dev/null && command -v gst-launch-1.0 >/dev/null && return 0
+        die "this is not a Debian system: install the counterparts of these packages first: $*"
+    fi
+    for p in "$@"; do
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
+    done
+    [ ${#missing[@]} -eq 0 ] && return 0
+
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        command -v sudo >/dev/null ||
+            die "these packages are missing and there is no sudo; as root run: apt-get install ${missing[*]}"
+        as_root=(sudo)
+    fi
+    say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+    local log
+    log=$(mktemp)
+    if ! { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q &&
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+        tail -n 15 "$log" >&2
+        rm -f "$log"
+        die "apt-get could not install them (its last lines are above)"
+    fi
+    rm -f "$log"
+}
+
+# build_project [MESON OPTION...]: configures once, builds what changed.
+build_project() {
+    local log
+    log=$(mktemp)
+    if [ ! -f "$build/build.ninja" ]; then
+        say "configuring $build"
+        meson setup "$build" "$root" "$@" >"$log" 2>&1 ||
+            { tail -n 30 "$log" >&2; die "meson setup failed (its last lines are above)"; }
+    fi
+    say "building (the first time takes a minute or two)"
+    ninja -C "$build" >"$log" 2>&1 ||
+        { tail -n 40 "$log" >&2; die "the build failed (its last lines are above)"; }
+    rm -f "$log"
+}
+
+# use_build: lets GStreamer and the shell find what was built here, whether or not it is installed too.
+use_build() {
+    export GST_PLUGIN_PATH="$build/plugin${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
+    export PATH="$build/model/tools:$PATH"
+}
