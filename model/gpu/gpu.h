@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * gpu.h: the device layer. Vulkan stays below this header; what is above it knows devices, buffers,
- * kernels (a compute shader with its layout) and commands (dispatches recorded once, replayed often).
+ * kernels (a compute shader with its layout) and commands (dispatches recorded once, replayed
+ * often).
  *
  * Threads: a gpu_device may be used from several threads; its queue is locked inside. Every other
  * object belongs to one thread at a time. Errors are of domain GPU_ERROR.
@@ -46,22 +47,22 @@ typedef struct {
     uint32_t subgroup_size;
     bool subgroup_arithmetic, subgroup_shuffle; /* in compute */
     bool storage_16bit, storage_8bit, shader_float16, shader_int8;
-    uint32_t max_push_bytes;      /* bytes of push constants */
-    uint32_t max_shared_bytes;    /* shared memory of a workgroup */
-    uint32_t max_invocations;     /* of a workgroup */
-    uint32_t max_groups[3];       /* workgroups of a dispatch */
-    uint32_t max_texels;          /* elements of a texel view */
-    uint64_t max_binding_bytes;   /* range of a storage binding */
-    uint64_t max_alloc_bytes;     /* one allocation */
-    uint64_t heap_bytes;          /* largest device-local heap */
-    uint64_t heap_free_bytes;     /* estimate (VK_EXT_memory_budget), else heap_bytes */
-    uint32_t storage_align;       /* alignment of storage binding offsets, bytes */
-    uint32_t texel_align;         /* alignment of texel view offsets, bytes */
+    uint32_t max_push_bytes;    /* bytes of push constants */
+    uint32_t max_shared_bytes;  /* shared memory of a workgroup */
+    uint32_t max_invocations;   /* of a workgroup */
+    uint32_t max_groups[3];     /* workgroups of a dispatch */
+    uint32_t max_texels;        /* elements of a texel view */
+    uint64_t max_binding_bytes; /* range of a storage binding */
+    uint64_t max_alloc_bytes;   /* one allocation */
+    uint64_t heap_bytes;        /* largest device-local heap */
+    uint64_t heap_free_bytes;   /* estimate (VK_EXT_memory_budget), else heap_bytes */
+    uint32_t storage_align;     /* alignment of storage binding offsets, bytes */
+    uint32_t texel_align;       /* alignment of texel view offsets, bytes */
 } gpu_device_info;
 
 typedef struct {
-    const char *name; /* "auto" or NULL: discrete, integrated, other, CPU; "1": index in gpu_device_list;
-                         else part of a device's name, in any case */
+    const char *name; /* "auto" or NULL: discrete, integrated, other, CPU; "1": index in
+                         gpu_device_list; else part of a device's name, in any case */
     bool validate;    /* ask for the validation layer; an error when it is not installed */
 } gpu_device_options;
 
@@ -98,8 +99,8 @@ typedef enum {
     GPU_MEM_READBACK, /* mapped, cached, written by kernels and copies, read by the CPU */
 } gpu_mem;
 
-/* A buffer of `size` bytes (1 or more), aligned for every use and zero-filled. Sub-allocated from few
- * large blocks; larger than a block: an allocation of its own. */
+/* A buffer of `size` bytes (1 or more), aligned for every use and zero-filled. Sub-allocated from
+ * few large blocks; larger than a block: an allocation of its own. */
 gpu_buf *gpu_buf_new(gpu_device *dev, uint64_t size, gpu_mem mem, const char *name, GError **error);
 void gpu_buf_free(gpu_buf *buf);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(gpu_buf, gpu_buf_free)
@@ -107,8 +108,8 @@ uint64_t gpu_buf_size(const gpu_buf *buf);
 const char *gpu_buf_name(const gpu_buf *buf);
 /* The mapped bytes (UPLOAD, READBACK; coherent); NULL for DEVICE. */
 void *gpu_buf_map(gpu_buf *buf);
-/* Copies to and from any kind of buffer and waits for it (through a bounded staging buffer where the
- * memory is not mapped). Not while a command that uses the range is running. */
+/* Copies to and from any kind of buffer and waits for it (through a bounded staging buffer where
+ * the memory is not mapped). Not while a command that uses the range is running. */
 bool gpu_buf_write(gpu_buf *buf, uint64_t offset, const void *data, uint64_t size, GError **error);
 bool gpu_buf_read(gpu_buf *buf, uint64_t offset, void *data, uint64_t size, GError **error);
 
@@ -125,7 +126,8 @@ typedef struct gpu_kernel gpu_kernel;
 typedef enum {
     GPU_BIND_STORAGE,     /* storage buffer */
     GPU_BIND_TEXEL_F32X4, /* uniform texel buffer, R32G32B32A32_SFLOAT: one texel is 4 floats */
-    GPU_BIND_TEXEL_U32X4, /* uniform texel buffer, R32G32B32A32_UINT: one texel is 8 halves or 16 bytes */
+    GPU_BIND_TEXEL_U32X4, /* uniform texel buffer, R32G32B32A32_UINT: one texel is 8 halves or 16
+                             bytes */
 } gpu_bind_kind;
 
 typedef enum { GPU_READ = 1, GPU_WRITE = 2, GPU_READ_WRITE = 3 } gpu_access;
@@ -156,9 +158,9 @@ const char *gpu_kernel_name(const gpu_kernel *kernel);
 /* ---- commands ----------------------------------------------------------------------------- */
 
 /* A sequence of dispatches, recorded once and run as often as wanted. Barriers between them follow
- * from the declared access of the kernels: a dispatch that touches a range which an earlier one wrote
- * (or writes one which an earlier one read) waits for it; others may overlap.
- * The first failure while recording sticks: later calls do nothing and gpu_cmd_end reports it, so that
+ * from the declared access of the kernels: a dispatch that touches a range which an earlier one
+ * wrote (or writes one which an earlier one read) waits for it; others may overlap. The first
+ * failure while recording sticks: later calls do nothing and gpu_cmd_end reports it, so that
  * recording code needs no checks of its own. */
 typedef struct gpu_cmd gpu_cmd;
 
@@ -169,12 +171,12 @@ gpu_device *gpu_cmd_device(gpu_cmd *cmd); /* no reference given */
 
 /* Dispatches groups[0] x groups[1] x groups[2] workgroups. `spans`: one for each of the kernel's
  * bindings; offsets aligned to the device's storage_align / texel_align; the same span may be bound
- * twice. `push`: the kernel's push_bytes, copied. `flops`: an estimate of its cost in floating point
- * operations (bytes moved count as 4 each where that is more): a command that costs more than the device
- * does in a slice (50 ms, 200 ms on a CPU) is cut into several submissions. A count of 0 groups is no
- * dispatch. The buffers must live as long as the command. */
-void gpu_cmd_dispatch(gpu_cmd *cmd, const gpu_kernel *kernel, const gpu_span *spans, const void *push,
-                      const uint32_t groups[3], double flops);
+ * twice. `push`: the kernel's push_bytes, copied. `flops`: an estimate of its cost in floating
+ * point operations (bytes moved count as 4 each where that is more): a command that costs more than
+ * the device does in a slice (50 ms, 200 ms on a CPU) is cut into several submissions. A count of 0
+ * groups is no dispatch. The buffers must live as long as the command. */
+void gpu_cmd_dispatch(gpu_cmd *cmd, const gpu_kernel *kernel, const gpu_span *spans,
+                      const void *push, const uint32_t groups[3], double flops);
 /* Copies src to dst, equal sizes, multiples of 4 bytes. */
 void gpu_cmd_copy(gpu_cmd *cmd, gpu_span dst, gpu_span src);
 /* What follows belongs to stage `name` (until the next call) in gpu_cmd_get_times. */
@@ -193,11 +195,11 @@ typedef struct {
     const char *stage; /* owned by the command */
     double ms;         /* of the last run, by the device's timestamps */
 } gpu_stage_time;
-/* Times by stage of the last run, in order of first use; *n of them, owned by the command. Empty where
- * the device has no timestamps. */
+/* Times by stage of the last run, in order of first use; *n of them, owned by the command. Empty
+ * where the device has no timestamps. */
 const gpu_stage_time *gpu_cmd_get_times(gpu_cmd *cmd, unsigned *n);
-/* With per-kernel timing on (before recording), stages are named "stage/kernel name". For benchmarks: it
- * serialises the dispatches. */
+/* With per-kernel timing on (before recording), stages are named "stage/kernel name". For
+ * benchmarks: it serialises the dispatches. */
 void gpu_cmd_set_profile(gpu_cmd *cmd, bool on);
 unsigned gpu_cmd_n_dispatches(const gpu_cmd *cmd);
 

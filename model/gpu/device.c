@@ -1,0 +1,561 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gpu_priv.h"
+
+#include <string.h>
+
+#define HANG_SECONDS 300
+
+const char *
+gpu_vk_result_name(VkResult res)
+{
+    switch (res) {
+#define CASE(r)                                                                                    \
+    case r:                                                                                        \
+        return #r
+        CASE(VK_SUCCESS);
+        CASE(VK_NOT_READY);
+        CASE(VK_TIMEOUT);
+        CASE(VK_INCOMPLETE);
+        CASE(VK_ERROR_OUT_OF_HOST_MEMORY);
+        CASE(VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        CASE(VK_ERROR_INITIALIZATION_FAILED);
+        CASE(VK_ERROR_DEVICE_LOST);
+        CASE(VK_ERROR_MEMORY_MAP_FAILED);
+        CASE(VK_ERROR_LAYER_NOT_PRESENT);
+        CASE(VK_ERROR_EXTENSION_NOT_PRESENT);
+        CASE(VK_ERROR_FEATURE_NOT_PRESENT);
+        CASE(VK_ERROR_INCOMPATIBLE_DRIVER);
+        CASE(VK_ERROR_TOO_MANY_OBJECTS);
+        CASE(VK_ERROR_FORMAT_NOT_SUPPORTED);
+        CASE(VK_ERROR_FRAGMENTED_POOL);
+        CASE(VK_ERROR_OUT_OF_POOL_MEMORY);
+        CASE(VK_ERROR_INVALID_SHADER_NV);
+        CASE(VK_ERROR_UNKNOWN);
+#undef CASE
+    default:
+        return NULL;
+    }
+}
+
+bool
+gpu_vk_error(gpu_device *dev, VkResult res, GError **error, const char *what, ...)
+{
+    va_list args;
+    va_start(args, what);
+    g_autofree char *text = g_strdup_vprintf(what, args);
+    va_end(args);
+
+    gpu_error code = GPU_ERROR_FAILED;
+    if (res == VK_ERROR_OUT_OF_DEVICE_MEMORY || res == VK_ERROR_OUT_OF_HOST_MEMORY ||
+        res == VK_ERROR_TOO_MANY_OBJECTS) {
+        code = GPU_ERROR_OUT_OF_MEMORY;
+    } else if (res == VK_ERROR_DEVICE_LOST) {
+        code = GPU_ERROR_DEVICE_LOST;
+        if (dev)
+            g_atomic_int_set(&dev->lost, 1);
+    }
+    const char *name = gpu_vk_result_name(res);
+    g_autofree char *number = name ? NULL : g_strdup_printf("VkResult %d", (int) res);
+    if (dev)
+        g_set_error(error, GPU_ERROR, code, "%s on '%s': %s", text, dev->info.name,
+                    name ? name : number);
+    else
+        g_set_error(error, GPU_ERROR, code, "%s: %s", text, name ? name : number);
+    return false;
+}
+
+void
+gpu_set_name(gpu_device *dev, VkObjectType type, uint64_t handle, const char *format, ...)
+{
+    if (!dev->inst.set_name || !handle)
+        return;
+    va_list args;
+    va_start(args, format);
+    g_autofree char *name = g_strdup_vprintf(format, args);
+    va_end(args);
+    dev->inst.set_name(dev->handle, &(VkDebugUtilsObjectNameInfoEXT){
+                                        .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT,
+                                        .objectType = type,
+                                        .objectHandle = handle,
+                                        .pObjectName = name,
+                                    });
+}
+
+/* ---- what a device is ---------------------------------------------------------------------- */
+
+static GArray *
+device_extensions(VkPhysicalDevice phys)
+{
+    uint32_t n = 0;
+    GArray *ext = g_array_new(FALSE, TRUE, sizeof(VkExtensionProperties));
+    if (vkEnumerateDeviceExtensionProperties(phys, NULL, &n, NULL) != VK_SUCCESS)
+        return ext;
+    g_array_set_size(ext, n);
+    VkResult res =
+        vkEnumerateDeviceExtensionProperties(phys, NULL, &n, (VkExtensionProperties *) ext->data);
+    g_array_set_size(ext, res == VK_SUCCESS || res == VK_INCOMPLETE ? n : 0);
+    return ext;
+}
+
+static bool
+has_extension(GArray *ext, const char *name)
+{
+    for (guint i = 0; i < ext->len; i++)
+        if (strcmp(g_array_index(ext, VkExtensionProperties, i).extensionName, name) == 0)
+            return true;
+    return false;
+}
+
+/* A family with compute; one without graphics first, where it competes less with a display. */
+static int
+compute_family(VkPhysicalDevice phys, uint32_t *timestamp_bits)
+{
+    uint32_t n = 0;
+    vkGetPhysicalDeviceQueueFamilyProperties(phys, &n, NULL);
+    g_autofree VkQueueFamilyProperties *fam = g_new0(VkQueueFamilyProperties, n + 1);
+    vkGetPhysicalDeviceQueueFamilyProperties(phys, &n, fam);
+    int best = -1;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!(fam[i].queueFlags & VK_QUEUE_COMPUTE_BIT) || fam[i].queueCount == 0)
+            continue;
+        if (best < 0 || (!(fam[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) &&
+                         (fam[best].queueFlags & VK_QUEUE_GRAPHICS_BIT)))
+            best = (int) i;
+    }
+    if (best >= 0 && timestamp_bits)
+        *timestamp_bits = fam[best].timestampValidBits;
+    return best;
+}
+
+/* The optional features that kernels may use, as the device has them. `chain` is what
+ * vkCreateDevice takes as pNext. */
+typedef struct {
+    VkPhysicalDeviceFeatures2 base;
+    VkPhysicalDeviceVulkan11Features v11;
+    VkPhysicalDeviceVulkan12Features v12;
+#ifdef VK_KHR_cooperative_matrix
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
+#endif
+    bool has_coopmat;
+} device_features;
+
+static void
+query_features(VkPhysicalDevice phys, GArray *ext, device_features *f)
+{
+    device_features have = {
+        .base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &have.v11},
+        .v11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &have.v12},
+        .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES},
+    };
+#ifdef VK_KHR_cooperative_matrix
+    bool coopmat_ext = has_extension(ext, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
+    have.coopmat.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
+    if (coopmat_ext)
+        have.v12.pNext = &have.coopmat;
+#endif
+    vkGetPhysicalDeviceFeatures2(phys, &have.base);
+
+    *f = (device_features){
+        .base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &f->v11},
+        .v11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &f->v12},
+        .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES},
+    };
+    f->base.features.shaderInt16 = have.base.features.shaderInt16;
+    f->v11.storageBuffer16BitAccess = have.v11.storageBuffer16BitAccess;
+    f->v12.storageBuffer8BitAccess = have.v12.storageBuffer8BitAccess;
+    f->v12.shaderFloat16 = have.v12.shaderFloat16;
+    f->v12.shaderInt8 = have.v12.shaderInt8;
+    f->v12.shaderSubgroupExtendedTypes = have.v12.shaderSubgroupExtendedTypes;
+#ifdef VK_KHR_cooperative_matrix
+    if (coopmat_ext && have.coopmat.cooperativeMatrix && have.v12.vulkanMemoryModel) {
+        f->coopmat = (VkPhysicalDeviceCooperativeMatrixFeaturesKHR){
+            .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+            .cooperativeMatrix = VK_TRUE,
+        };
+        f->v12.pNext = &f->coopmat;
+        f->v12.vulkanMemoryModel = VK_TRUE;
+        f->has_coopmat = true;
+    }
+#endif
+}
+
+static void
+fill_info(VkPhysicalDevice phys, gpu_device_info *info)
+{
+    VkPhysicalDeviceProperties props;
+    vkGetPhysicalDeviceProperties(phys, &props);
+    *info = (gpu_device_info){.api_version = props.apiVersion};
+    g_strlcpy(info->name, props.deviceName, sizeof info->name);
+    info->discrete = props.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+    info->integrated = props.deviceType == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
+    info->cpu = props.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    info->cls = info->cpu ? GPU_CLASS_CPU : GPU_CLASS_GPU;
+    const VkPhysicalDeviceLimits *l = &props.limits;
+    info->max_push_bytes = l->maxPushConstantsSize;
+    info->max_shared_bytes = l->maxComputeSharedMemorySize;
+    info->max_invocations = l->maxComputeWorkGroupInvocations;
+    memcpy(info->max_groups, l->maxComputeWorkGroupCount, sizeof info->max_groups);
+    info->max_texels = l->maxTexelBufferElements;
+    info->max_binding_bytes = l->maxStorageBufferRange;
+    info->storage_align = (uint32_t) MAX(l->minStorageBufferOffsetAlignment, 4);
+    info->texel_align = (uint32_t) MAX(l->minTexelBufferOffsetAlignment, 16);
+
+    g_autoptr(GArray) ext = device_extensions(phys);
+    bool budget_ext = has_extension(ext, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT,
+    };
+    VkPhysicalDeviceMemoryProperties2 mem = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
+        .pNext = budget_ext && props.apiVersion >= VK_API_VERSION_1_1 ? &budget : NULL,
+    };
+    if (props.apiVersion >= VK_API_VERSION_1_1)
+        vkGetPhysicalDeviceMemoryProperties2(phys, &mem);
+    else
+        vkGetPhysicalDeviceMemoryProperties(phys, &mem.memoryProperties);
+    for (uint32_t i = 0; i < mem.memoryProperties.memoryHeapCount; i++) {
+        const VkMemoryHeap *heap = &mem.memoryProperties.memoryHeaps[i];
+        if (!(heap->flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) || heap->size <= info->heap_bytes)
+            continue;
+        info->heap_bytes = heap->size;
+        info->heap_free_bytes = heap->size;
+        if (mem.pNext)
+            info->heap_free_bytes =
+                budget.heapBudget[i] - MIN(budget.heapUsage[i], budget.heapBudget[i]);
+    }
+    if (info->cpu)
+        info->heap_free_bytes = MIN(info->heap_free_bytes, gpu_host_available());
+
+    if (props.apiVersion < VK_API_VERSION_1_2) /* the rest cannot be asked */
+        return;
+    VkPhysicalDeviceVulkan12Properties v12 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES,
+    };
+    VkPhysicalDeviceVulkan11Properties v11 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES,
+        .pNext = &v12,
+    };
+    vkGetPhysicalDeviceProperties2(phys,
+                                   &(VkPhysicalDeviceProperties2){
+                                       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                       .pNext = &v11,
+                                   });
+    g_snprintf(info->driver, sizeof info->driver, "%s %s", v12.driverName, v12.driverInfo);
+    info->max_alloc_bytes = v11.maxMemoryAllocationSize;
+    info->subgroup_size = v11.subgroupSize;
+    if (v11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) {
+        info->subgroup_arithmetic =
+            v11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+        info->subgroup_shuffle = v11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    }
+    device_features f;
+    query_features(phys, ext, &f);
+    info->storage_16bit = f.v11.storageBuffer16BitAccess;
+    info->storage_8bit = f.v12.storageBuffer8BitAccess;
+    info->shader_float16 = f.v12.shaderFloat16;
+    info->shader_int8 = f.v12.shaderInt8;
+    if (f.has_coopmat && !info->cpu)
+        info->cls = GPU_CLASS_COOPMAT;
+}
+
+/* Why a device cannot be used, or NULL. */
+static const char *
+lacks(VkPhysicalDevice phys, const gpu_device_info *info)
+{
+    if (info->api_version < VK_API_VERSION_1_2)
+        return "its driver offers less than Vulkan 1.2";
+    if (compute_family(phys, NULL) < 0)
+        return "it has no compute queue";
+    if (info->max_push_bytes < 128)
+        return "it has less than 128 bytes of push constants";
+    return NULL;
+}
+
+/* ---- choice -------------------------------------------------------------------------------- */
+
+GArray *
+gpu_device_list(GError **error)
+{
+    gpu_instance inst;
+    g_autoptr(GArray) list = g_array_new(FALSE, TRUE, sizeof(gpu_device_info));
+    g_autoptr(GError) err = NULL;
+    if (!gpu_instance_init(&inst, false, &err)) {
+        gpu_instance_clear(&inst);
+        if (g_error_matches(err, GPU_ERROR, GPU_ERROR_NO_DEVICE))
+            return g_steal_pointer(&list);
+        g_propagate_error(error, g_steal_pointer(&err));
+        return NULL;
+    }
+    g_autoptr(GArray) devices = gpu_instance_devices(&inst, error);
+    for (guint i = 0; devices && i < devices->len; i++) {
+        gpu_device_info info;
+        fill_info(g_array_index(devices, VkPhysicalDevice, i), &info);
+        g_array_append_val(list, info);
+    }
+    gpu_instance_clear(&inst);
+    return devices ? g_steal_pointer(&list) : NULL;
+}
+
+static int
+rank(const gpu_device_info *info)
+{
+    return info->discrete ? 0 : info->integrated ? 1 : info->cpu ? 3 : 2;
+}
+
+static bool
+name_contains(const char *name, const char *part)
+{
+    g_autofree char *n = g_utf8_casefold(name, -1);
+    g_autofree char *p = g_utf8_casefold(part, -1);
+    return strstr(n, p) != NULL;
+}
+
+static bool
+choose(gpu_device *dev, const char *wanted, GError **error)
+{
+    g_autoptr(GArray) devices = gpu_instance_devices(&dev->inst, error);
+    if (!devices)
+        return false;
+    bool any = !wanted || !*wanted || g_ascii_strcasecmp(wanted, "auto") == 0;
+    guint64 index = 0;
+    bool by_index = !any && strspn(wanted, "0123456789") == strlen(wanted);
+    if (by_index && !g_ascii_string_to_unsigned(wanted, 10, 0, G_MAXUINT32, &index, NULL))
+        index = G_MAXUINT32;
+
+    g_autoptr(GString) there = g_string_new(NULL);
+    int best = -1;
+    gpu_device_info best_info = {0};
+    for (guint i = 0; i < devices->len; i++) {
+        VkPhysicalDevice phys = g_array_index(devices, VkPhysicalDevice, i);
+        gpu_device_info info;
+        fill_info(phys, &info);
+        const char *lack = lacks(phys, &info);
+        g_string_append_printf(there, "%s%u: %s%s%s%s", i ? "; " : "", i, info.name,
+                               lack ? " (not usable: " : "", lack ? lack : "", lack ? ")" : "");
+        if (by_index ? index != i : !any && !name_contains(info.name, wanted))
+            continue;
+        if (lack)
+            continue;
+        if (best < 0 || rank(&info) < rank(&best_info)) {
+            best = (int) i;
+            best_info = info;
+        }
+    }
+    if (devices->len == 0) {
+        g_set_error(
+            error, GPU_ERROR, GPU_ERROR_NO_DEVICE,
+            "no Vulkan device found; install mesa-vulkan-drivers for the CPU, or your GPU's "
+            "driver");
+        return false;
+    }
+    if (best < 0) {
+        g_set_error(error, GPU_ERROR, GPU_ERROR_NO_DEVICE,
+                    "no usable Vulkan device matches '%s'; there is: %s", any ? "auto" : wanted,
+                    there->str);
+        return false;
+    }
+    dev->phys = g_array_index(devices, VkPhysicalDevice, best);
+    dev->info = best_info;
+    return true;
+}
+
+/* ---- open and close ------------------------------------------------------------------------ */
+
+static bool
+create_device(gpu_device *dev, GError **error)
+{
+    g_autoptr(GArray) ext = device_extensions(dev->phys);
+    device_features f;
+    query_features(dev->phys, ext, &f);
+    uint32_t timestamp_bits = 0;
+    dev->queue_family = (uint32_t) compute_family(dev->phys, &timestamp_bits);
+    VkPhysicalDeviceProperties props;
+    vkGetPhysicalDeviceProperties(dev->phys, &props);
+    dev->limits = props.limits;
+    if (timestamp_bits > 0) {
+        dev->timestamp_ms = (double) dev->limits.timestampPeriod * 1e-6;
+        dev->timestamp_mask =
+            timestamp_bits >= 64 ? UINT64_MAX : (UINT64_C(1) << timestamp_bits) - 1;
+    }
+
+    const char *names[1];
+    uint32_t n_names = 0;
+#ifdef VK_KHR_cooperative_matrix
+    if (f.has_coopmat)
+        names[n_names++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
+#endif
+    float priority = 1.0f;
+    VkResult res = vkCreateDevice(dev->phys,
+                                  &(VkDeviceCreateInfo){
+                                      .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                      .pNext = &f.base,
+                                      .queueCreateInfoCount = 1,
+                                      .pQueueCreateInfos =
+                                          &(VkDeviceQueueCreateInfo){
+                                              .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                              .queueFamilyIndex = dev->queue_family,
+                                              .queueCount = 1,
+                                              .pQueuePriorities = &priority,
+                                          },
+                                      .enabledExtensionCount = n_names,
+                                      .ppEnabledExtensionNames = names,
+                                  },
+                                  NULL, &dev->handle);
+    if (res != VK_SUCCESS) {
+        dev->handle = VK_NULL_HANDLE;
+        return gpu_vk_error(dev, res, error, "opening the device");
+    }
+    vkGetDeviceQueue(dev->handle, dev->queue_family, 0, &dev->queue);
+    gpu_set_name(dev, VK_OBJECT_TYPE_QUEUE, (uint64_t) (uintptr_t) dev->queue, "queue");
+    res = vkCreatePipelineCache(
+        dev->handle,
+        &(VkPipelineCacheCreateInfo){.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO}, NULL,
+        &dev->pipeline_cache);
+    if (res != VK_SUCCESS)
+        return gpu_vk_error(dev, res, error, "creating a kernel cache");
+    gpu_set_name(dev, VK_OBJECT_TYPE_PIPELINE_CACHE, (uint64_t) dev->pipeline_cache, "kernels");
+    return true;
+}
+
+gpu_device *
+gpu_device_open(const gpu_device_options *options, GError **error)
+{
+    bool validate = options && options->validate;
+    const char *env = g_getenv("FUSION_VALIDATE");
+    if (env && *env && strcmp(env, "0") != 0)
+        validate = true;
+
+    gpu_device *dev = g_new0(gpu_device, 1);
+    g_atomic_ref_count_init(&dev->refs);
+    g_mutex_init(&dev->queue_lock);
+    gpu_memory_init(dev);
+    g_mutex_init(&dev->staging.lock);
+    gpu_kernels_init(dev);
+    if (!gpu_instance_init(&dev->inst, validate, error) ||
+        !choose(dev, options ? options->name : NULL, error) || !create_device(dev, error)) {
+        gpu_device_unref(dev);
+        return NULL;
+    }
+    vkGetPhysicalDeviceMemoryProperties(dev->phys, &dev->memory.props);
+    return dev;
+}
+
+gpu_device *
+gpu_device_ref(gpu_device *dev)
+{
+    g_atomic_ref_count_inc(&dev->refs);
+    return dev;
+}
+
+void
+gpu_device_unref(gpu_device *dev)
+{
+    if (!dev || !g_atomic_ref_count_dec(&dev->refs))
+        return;
+    /* What hangs may still use its objects: they are given up rather than freed under it. */
+    if (g_atomic_int_get(&dev->hung))
+        return;
+    if (dev->handle) {
+        gpu_staging_clear(dev);
+        gpu_kernels_clear(dev);
+        gpu_memory_clear(dev);
+        if (dev->pipeline_cache)
+            vkDestroyPipelineCache(dev->handle, dev->pipeline_cache, NULL);
+        vkDestroyDevice(dev->handle, NULL);
+    } else {
+        gpu_kernels_clear(dev);
+        gpu_memory_clear(dev);
+    }
+    gpu_instance_clear(&dev->inst);
+    g_mutex_clear(&dev->staging.lock);
+    g_mutex_clear(&dev->queue_lock);
+    g_free(dev);
+}
+
+const gpu_device_info *
+gpu_device_get_info(const gpu_device *dev)
+{
+    return &dev->info;
+}
+
+void
+gpu_device_set_message_handler(gpu_device *dev, gpu_message_fn fn, void *user)
+{
+    g_mutex_lock(&dev->inst.lock);
+    dev->inst.handler = fn;
+    dev->inst.user = user;
+    g_mutex_unlock(&dev->inst.lock);
+}
+
+unsigned
+gpu_device_validation_errors(const gpu_device *dev)
+{
+    return (unsigned) g_atomic_int_get(&dev->inst.validation_errors);
+}
+
+bool
+gpu_device_is_lost(const gpu_device *dev)
+{
+    return g_atomic_int_get(&dev->lost) != 0;
+}
+
+void
+gpu_device_mark_lost(gpu_device *dev)
+{
+    g_atomic_int_set(&dev->lost, 1);
+}
+
+bool
+gpu_device_check(gpu_device *dev, GError **error)
+{
+    if (!gpu_device_is_lost(dev))
+        return true;
+    g_set_error(error, GPU_ERROR, GPU_ERROR_DEVICE_LOST,
+                "the device '%s' was lost (reset, unplugged or hung); it must be opened anew",
+                dev->info.name);
+    return false;
+}
+
+bool
+gpu_submit_wait(gpu_device *dev, uint32_t n, const VkCommandBuffer *cbs, VkFence fence,
+                const char *what, GError **error)
+{
+    if (!gpu_device_check(dev, error))
+        return false;
+    VkResult res = vkResetFences(dev->handle, 1, &fence);
+    if (res != VK_SUCCESS)
+        return gpu_vk_error(dev, res, error, "running %s", what);
+    g_mutex_lock(&dev->queue_lock);
+    res = vkQueueSubmit(dev->queue, 1,
+                        &(VkSubmitInfo){
+                            .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                            .commandBufferCount = n,
+                            .pCommandBuffers = cbs,
+                        },
+                        fence);
+    g_mutex_unlock(&dev->queue_lock);
+    if (res != VK_SUCCESS)
+        return gpu_vk_error(dev, res, error, "submitting %s", what);
+
+    for (int s = 0; s < HANG_SECONDS; s += 10) {
+        res = vkWaitForFences(dev->handle, 1, &fence, VK_TRUE, UINT64_C(10) * 1000000000);
+        if (res != VK_TIMEOUT)
+            break;
+        /* Another thread may have found out that the device is gone. */
+        if (gpu_device_is_lost(dev))
+            break;
+    }
+    if (res == VK_TIMEOUT) {
+        g_atomic_int_set(&dev->hung, 1);
+        g_atomic_int_set(&dev->lost, 1);
+        g_set_error(
+            error, GPU_ERROR, GPU_ERROR_DEVICE_LOST,
+            "%s did not come back from '%s' within %d seconds: the device hangs and is given "
+            "up as lost",
+            what, dev->info.name, HANG_SECONDS);
+        return false;
+    }
+    if (res != VK_SUCCESS)
+        return gpu_vk_error(dev, res, error, "waiting for %s", what);
+    return true;
+}
