@@ -95,6 +95,11 @@ typedef enum {
 /* Bytes of device memory that the model and one state will take. */
 uint64_t net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context);
 
+/* What net_model_new checks before it uploads anything, alone: every tensor that the model needs is there, of
+ * a type that is read, with its shape, and none is unexpected; all faults in one NET_ERROR_WEIGHTS. Reads
+ * headers only. */
+bool net_model_check(const net_config *config, const fmt_checkpoint *checkpoint, GError **error);
+
 typedef void (*net_progress_fn)(double fraction, void *user);
 
 /* Binds the checkpoint's tensors by name, checks every shape (all faults in one error) and uploads them.
