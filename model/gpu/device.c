@@ -372,6 +372,17 @@ create_device(gpu_device *dev, GError **error)
     VkPhysicalDeviceProperties props;
     vkGetPhysicalDeviceProperties(dev->phys, &props);
     dev->limits = props.limits;
+    dev->shader_int16 = f.base.features.shaderInt16;
+    VkPhysicalDeviceVulkan11Properties v11 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES,
+    };
+    vkGetPhysicalDeviceProperties2(dev->phys,
+                                   &(VkPhysicalDeviceProperties2){
+                                       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                       .pNext = &v11,
+                                   });
+    if (v11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT)
+        dev->subgroup_ops = v11.subgroupSupportedOperations;
     if (timestamp_bits > 0) {
         dev->timestamp_ms = (double) dev->limits.timestampPeriod * 1e-6;
         dev->timestamp_mask =

@@ -90,6 +90,8 @@ struct gpu_device {
     uint32_t queue_family;
     GMutex queue_lock;
     VkQueue queue;
+    VkSubgroupFeatureFlags subgroup_ops; /* in compute */
+    bool shader_int16;
     double timestamp_ms;     /* of one tick, 0: no timestamps */
     uint64_t timestamp_mask; /* valid bits */
     int lost;                /* atomic */
@@ -143,6 +145,11 @@ struct gpu_kernel {
 
 void gpu_kernels_init(gpu_device *dev);
 void gpu_kernels_clear(gpu_device *dev);
+
+/* ---- reflect.c */
+
+/* Checks the SPIR-V of `desc` (which has a name) against what `desc` says and the device has. */
+bool gpu_reflect_check(gpu_device *dev, const gpu_kernel_desc *desc, GError **error);
 
 /* ---- timer.c */
 

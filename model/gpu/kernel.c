@@ -129,6 +129,10 @@ kernel_new(gpu_device *dev, const gpu_kernel_desc *d, GError **error)
     k->desc.spirv = g_memdup2(d->spirv, d->spirv_bytes);
     k->hash = desc_hash(d);
     const char *name = k->desc.name;
+    if (!gpu_reflect_check(dev, &k->desc, error)) {
+        kernel_free(dev, k);
+        return NULL;
+    }
 
     VkDescriptorSetLayoutBinding binds[GPU_MAX_BINDS];
     for (unsigned i = 0; i < d->n_binds; i++) {
