@@ -114,7 +114,8 @@ typedef enum {
 typedef struct {
     ops_mat a;            /* [m, k] activations, f32 with an f32 weight, f16 with an f16 weight */
     const ops_weight *w;  /* [n, k] */
-    gpu_buf *bias;        /* f32 [n], or NULL */
+    gpu_buf *bias;        /* f32 [n], or NULL; with OPS_ACT_SWIGLU interleaved as the weight is: gate 0,
+                             up 0, gate 1, ... */
     ops_act act;
     const ops_mat *residual; /* f32, or NULL; row r of the result adds row r % residual->rows;
                                 may be the same memory as out */

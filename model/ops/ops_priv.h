@@ -14,8 +14,7 @@ struct ops {
     uint32_t lanes;  /* of a subgroup: 4 or 8 in the CPU table, else what the device reports */
 };
 
-/* ---- failing and checking (all of them stick in the command) -----------------------------------
- */
+/* ---- failing and checking: all of it sticks in the command ---- */
 
 /* Fails the recording with "op: message". */
 void ops_fail(gpu_cmd *cmd, ops_error code, const char *op, const char *format, ...)
@@ -52,8 +51,7 @@ bool ops_check_vector(gpu_cmd *cmd, const char *op, const char *operand, const g
         }                                                                                          \
     } while (0)
 
-/* ---- bindings
- * ------------------------------------------------------------------------------------ */
+/* ---- bindings ---- */
 
 uint32_t ops_dtype_size(ops_dtype dtype);
 const char *ops_dtype_name(ops_dtype dtype);
@@ -75,8 +73,34 @@ ops_binding ops_bind(const ops_mat *m);
  * still be bound to something). */
 gpu_span ops_bind_buf(gpu_buf *buf, gpu_span instead);
 
-/* ---- kernels
- * ------------------------------------------------------------------------------------- */
+/* ---- weights ---- */
+
+/* Columns [col, col + n) of the product. Texels of 16 bytes: `per_texel` consecutive k (zeros past
+ * the end) of one column, texel (k / per_texel) * cols + column; zeros from column n on. */
+typedef struct {
+    gpu_buf *buf;
+    uint32_t col, n, cols;
+} ops_weight_split;
+
+#define OPS_WEIGHT_COLS 32u /* cols and col of a split are multiples of it */
+
+struct ops_weight {
+    uint32_t n, k;
+    ops_dtype store;
+    bool interleaved;
+    char *name;
+    unsigned n_splits; /* more than one where a weight exceeds what the device binds at once */
+    ops_weight_split *splits;
+};
+
+/* k of a texel */
+static inline uint32_t
+ops_per_texel(ops_dtype dtype)
+{
+    return 16 / ops_dtype_size(dtype);
+}
+
+/* ---- kernels ---- */
 
 /* Bindings for gpu_kernel_desc.binds. */
 #define OPS_READ                                                                                   \

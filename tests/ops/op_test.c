@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "op_test.h"
 
+#include "test_gpu.h"
+
 #include <math.h>
 #include <string.h>
 
 #define GUARD 512u
 #define POISON_F32 0x7fc5a5a5u /* NaNs with a pattern of their own */
 #define POISON_F16 0x7e5au
-
-static gpu_device *device;
 
 /* ---- halves --------------------------------------------------------------------------------- */
 
@@ -353,10 +353,9 @@ run_case(gconstpointer data)
 {
     const run *r = data;
     g_autoptr(GError) error = NULL;
-    op_env env = {.dev = device, .table = r->table, .act = r->act, .seed = r->seed};
-    unsigned before = gpu_device_validation_errors(device);
+    op_env env = {.dev = test_gpu(), .table = r->table, .act = r->act, .seed = r->seed};
 
-    env.o = ops_new(device, r->table, &error);
+    env.o = ops_new(test_gpu(), r->table, &error);
     g_assert_no_error(error);
     env.owned = g_ptr_array_new_with_free_func(own_free);
     new_cmd(&env);
@@ -364,7 +363,7 @@ run_case(gconstpointer data)
     gpu_cmd_free(env.cmd);
     g_ptr_array_unref(env.owned);
     ops_free(env.o);
-    g_assert_cmpuint(gpu_device_validation_errors(device), ==, before);
+    test_gpu_check();
 }
 
 void
@@ -376,7 +375,7 @@ op_add(const char *op, const char *shape, unsigned types, op_case fn, const void
     } tables[] = {{OPS_TABLE_FALLBACK, "fallback"}, {OPS_TABLE_CPU, "cpu"}};
 
     for (unsigned t = 0; t < G_N_ELEMENTS(tables); t++) {
-        g_autoptr(ops) o = ops_new(device, tables[t].table, NULL);
+        g_autoptr(ops) o = ops_new(test_gpu(), tables[t].table, NULL);
         if (!o)
             continue; /* the tables of other devices */
         for (ops_dtype act = OPS_F32; act <= OPS_F16; act++) {
@@ -394,14 +393,9 @@ op_add(const char *op, const char *shape, unsigned types, op_case fn, const void
 int
 op_test_main(int argc, char **argv, void (*add)(void))
 {
-    g_autoptr(GError) error = NULL;
-
     g_test_init(&argc, &argv, NULL);
-    device = gpu_device_open(&(gpu_device_options){.name = g_getenv("FUSION_TEST_DEVICE")}, &error);
-    if (!device)
-        g_error("no device to test on: %s", error->message);
+    if (!test_gpu_start())
+        return 77;
     add();
-    int status = g_test_run();
-    gpu_device_unref(device);
-    return status;
+    return test_gpu_finish(g_test_run());
 }

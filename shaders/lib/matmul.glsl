@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// What the matrix products share: the operands, and the end of 4 columns of a row. The includer defines F16
+// for f16 operands, and TEXELS to read them through texel views. One texel holds P consecutive k of a row
+// of the activations or of a column of the weight; the weight's are at (k / P) * w_cols + column.
+#include "lib/activation.glsl"
+
+layout(constant_id = 0) const uint ACT = 0;
+layout(constant_id = 1) const bool BIAS = false;
+layout(constant_id = 2) const bool RESIDUAL = false;
+layout(constant_id = 3) const bool OUT_F16 = false;
+// Stores are of 4 columns (2 with SwiGLU). 0: the output's columns are a multiple of that; 1: its padding
+// takes zeros; 2: the last columns are stored one by one.
+layout(constant_id = 4) const uint TAIL = 0;
+
+layout(push_constant) uniform push_t { push_matmul p; };
+
+#ifdef F16
+#define P 8
+#define TEXEL uvec4
+#else
+#define P 4
+#define TEXEL vec4
+#endif
+
+#ifdef TEXELS
+#ifdef F16
+layout(set = 0, binding = 0) uniform usamplerBuffer a_texels;
+layout(set = 0, binding = 1) uniform usamplerBuffer w_texels;
+#else
+layout(set = 0, binding = 0) uniform samplerBuffer a_texels;
+layout(set = 0, binding = 1) uniform samplerBuffer w_texels;
+#endif
+layout(set = 0, binding = 3) uniform samplerBuffer residual_texels;
+#define FETCH_A(i) texelFetch(a_texels, int(i))
+#define FETCH_W(i) texelFetch(w_texels, int(i))
+#define FETCH_RESIDUAL(i) texelFetch(residual_texels, int(i))
+#else
+layout(set = 0, binding = 0, std430) readonly buffer a_t { TEXEL a_data[]; };
+layout(set = 0, binding = 1, std430) readonly buffer w_t { TEXEL w_data[]; };
+layout(set = 0, binding = 3, std430) readonly buffer residual_t { vec4 residual_data[]; };
+#define FETCH_A(i) a_data[i]
+#define FETCH_W(i) w_data[i]
+#define FETCH_RESIDUAL(i) residual_data[i]
+#endif
+layout(set = 0, binding = 2, std430) readonly buffer bias_t { float bias[]; };
+// the same memory in the units of the stores
+layout(set = 0, binding = 4, std430) buffer out1_t { uint out1[]; };
+layout(set = 0, binding = 4, std430) buffer out2_t { uvec2 out2[]; };
+layout(set = 0, binding = 4, std430) buffer out4_t { uvec4 out4[]; };
+
+// Bias of columns col .. col + 3 of the product; past the end the last one's.
+vec4 load_bias(uint col)
+{
+    if (!BIAS)
+        return vec4(0.0);
+    uint last = p.bias_first + p.n - 1;
+    uint i = p.bias_first + col;
+    return vec4(bias[min(i, last)], bias[min(i + 1, last)], bias[min(i + 2, last)],
+                bias[min(i + 3, last)]);
+}
+
+// x: columns col .. col + 3 of a row of a w^T + bias, col < n. Finishes and stores them.
+void store_row(uint row, uint col, vec4 x)
+{
+    uint i = p.out_first + row * p.out_stride;
+
+    if (ACT == ACT_SWIGLU) { // two pairs (gate, up) become two columns
+        vec2 v = silu(x.xzxz).xy * x.yw;
+        uint c = col / 2, n = p.n / 2;
+        i += c;
+        if (TAIL == 1 && c + 1 >= n)
+            v.y = 0.0;
+        if (OUT_F16)
+            out1[i / 2] = packHalf2x16(v);
+        else if (TAIL == 2 && c + 1 >= n)
+            out1[i] = floatBitsToUint(v.x);
+        else
+            out2[i / 2] = floatBitsToUint(v);
+        return;
+    }
+
+    vec4 v = activate(ACT, x);
+    if (RESIDUAL)
+        v += FETCH_RESIDUAL((p.residual_first + row % p.residual_rows * p.residual_stride + col) / 4);
+    i += col;
+    if (TAIL == 1)
+        v = mix(vec4(0.0), v, lessThan(col + uvec4(0, 1, 2, 3), uvec4(p.n)));
+    if (TAIL == 2 && col + 4 > p.n) {
+        if (OUT_F16) {
+            out1[i / 2] = packHalf2x16(v.xy); // such outputs have an even number of columns
+        } else {
+            out1[i] = floatBitsToUint(v.x);
+            if (col + 1 < p.n)
+                out1[i + 1] = floatBitsToUint(v.y);
+            if (col + 2 < p.n)
+                out1[i + 2] = floatBitsToUint(v.z);
+        }
+    } else if (OUT_F16) {
+        out2[i / 4] = uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw));
+    } else {
+        out4[i / 4] = floatBitsToUint(v);
+    }
+}

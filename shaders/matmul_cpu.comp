@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// out = act(a w^T + bias) + residual on lavapipe. One workgroup is one subgroup of LANES lanes and makes
+// ROWS rows x 4 LANES columns: a lane owns 4 neighbouring columns and fetches every LANES-th row of the
+// activations, which the others get by a shuffle. There a fetch of a texel is a load without a branch and
+// a shuffle with a literal lane is one permute, while loads from storage buffers and shared memory go
+// lane by lane; hence the macros: a loop variable is no literal.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#include "push.h"
+#define TEXELS
+#include "lib/matmul.glsl"
+
+layout(local_size_x = LANES) in;
+
+#if LANES == 8
+#define EACH_LANE(g) ROW(g, 0) ROW(g, 1) ROW(g, 2) ROW(g, 3) ROW(g, 4) ROW(g, 5) ROW(g, 6) ROW(g, 7)
+#else
+#define EACH_LANE(g) ROW(g, 0) ROW(g, 1) ROW(g, 2) ROW(g, 3)
+#endif
+#if ROWS / LANES == 1
+#define EACH_GROUP(X) X(0)
+#elif ROWS / LANES == 2
+#define EACH_GROUP(X) X(0) X(1)
+#else
+#error "ROWS is one or two times LANES"
+#endif
+
+void main()
+{
+    uint lane = gl_SubgroupInvocationID;
+    uint row0 = gl_WorkGroupID.x * ROWS;
+    uint col = gl_WorkGroupID.y * (4 * LANES) + 4 * lane;
+
+    vec4 sum[ROWS];
+    vec4 start = load_bias(col);
+#define ROW(g, l) sum[g * LANES + l] = start;
+    EACH_GROUP(EACH_LANE)
+#undef ROW
+
+    // rows past the end repeat the last one; they are not stored
+#define START(g) \
+    uint a_at##g = p.a_first + min(row0 + g * LANES + lane, p.m - 1) * p.a_stride;
+    EACH_GROUP(START)
+    uint w_at = col;
+
+    for (uint t = 0; t < p.k_texels; t++) {
+        TEXEL w0 = FETCH_W(w_at), w1 = FETCH_W(w_at + 1), w2 = FETCH_W(w_at + 2),
+              w3 = FETCH_W(w_at + 3);
+        w_at += p.w_cols;
+
+#define ROW(g, l) sum[g * LANES + l] += subgroupShuffle(ak##g, l) * wk;
+#ifdef F16
+#define FETCH(g)                                                                               \
+        uvec4 h##g = FETCH_A(a_at##g + t);                                                     \
+        vec2 a##g##_x = unpackHalf2x16(h##g.x), a##g##_y = unpackHalf2x16(h##g.y),             \
+             a##g##_z = unpackHalf2x16(h##g.z), a##g##_w = unpackHalf2x16(h##g.w);
+        EACH_GROUP(FETCH)
+#define STEP(word)                                                                             \
+        {                                                                                      \
+            vec2 u0 = unpackHalf2x16(w0.word), u1 = unpackHalf2x16(w1.word),                   \
+                 u2 = unpackHalf2x16(w2.word), u3 = unpackHalf2x16(w3.word);                   \
+            {                                                                                  \
+                vec4 wk = vec4(u0.x, u1.x, u2.x, u3.x);                                        \
+                EACH_K(word, x)                                                                \
+            }                                                                                  \
+            {                                                                                  \
+                vec4 wk = vec4(u0.y, u1.y, u2.y, u3.y);                                        \
+                EACH_K(word, y)                                                                \
+            }                                                                                  \
+        }
+#if ROWS / LANES == 1
+#define EACH_K(word, half_)                                                                    \
+        float ak0 = a0_##word.half_;                                                           \
+        EACH_LANE(0)
+#else
+#define EACH_K(word, half_)                                                                    \
+        float ak0 = a0_##word.half_, ak1 = a1_##word.half_;                                    \
+        EACH_LANE(0) EACH_LANE(1)
+#endif
+#else
+#define FETCH(g) vec4 a##g = FETCH_A(a_at##g + t);
+        EACH_GROUP(FETCH)
+#if ROWS / LANES == 1
+#define EACH_K(word)                                                                           \
+        float ak0 = a0.word;                                                                   \
+        EACH_LANE(0)
+#else
+#define EACH_K(word)                                                                           \
+        float ak0 = a0.word, ak1 = a1.word;                                                    \
+        EACH_LANE(0) EACH_LANE(1)
+#endif
+#define STEP(word)                                                                             \
+        {                                                                                      \
+            vec4 wk = vec4(w0.word, w1.word, w2.word, w3.word);                                \
+            EACH_K(word)                                                                       \
+        }
+#endif
+        STEP(x)
+        STEP(y)
+        STEP(z)
+        STEP(w)
+    }
+#undef ROW
+
+    if (col >= p.n)
+        return;
+#define ROW(g, l)                                                                              \
+    if (row0 + g * LANES + l < p.m)                                                            \
+        store_row(row0 + g * LANES + l, col, sum[g * LANES + l]);
+    EACH_GROUP(EACH_LANE)
+}
