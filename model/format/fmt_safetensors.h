@@ -90,8 +90,8 @@ float fmt_bf16_to_f32(guint16 bits);
 void fmt_f16_to_f32_n(const void *halves, guint64 n, float *out);
 void fmt_f32_to_f16_n(const float *in, guint64 n, void *halves);
 
-/* Writes a safetensors file (tensors in the order given, data 64-byte aligned, through a temporary
- * file that is renamed over path). Used are name, dtype (not FMT_OTHER), n_dims, shape, data, size.
- * metadata: NULL or a table of string -> string for `__metadata__`. */
+/* Writes a safetensors file (tensors in the order given, their data beginning at a multiple of 64,
+ * through a temporary file that is renamed over path). Used are name, dtype (not FMT_OTHER),
+ * n_dims, shape, data, size. metadata: NULL or a table of string -> string for `__metadata__`. */
 gboolean fmt_safetensors_write(const char *path, const fmt_tensor *tensors, guint n_tensors,
                                GHashTable *metadata, GError **error);
