@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * bench.h: the parts of fusion-bench. Times are medians of several runs; rates count 2 m n k
+ * operations for a product, and as bytes what must be read and written once.
+ */
+#pragma once
+
+#include "ops.h"
+
+/* Sizes of a model, as far as its products go. */
+typedef struct {
+    const char *name;
+    uint32_t vision_width, vision_mlp, patches; /* V, MLP, P of one tile; a frame has 4 tiles */
+    uint32_t patch_values;                      /* 3 * patch * patch */
+    uint32_t width, mlp, heads, kv_heads, head_dim, vocab; /* of the language model */
+    uint32_t prompt; /* positions of a prefill: latents, vision tokens, text */
+} bench_shape;
+
+/* nano, fusion-3b, fusion-8b, fusion-x-3b; NULL for another name. */
+const bench_shape *bench_shape_find(const char *name);
+/* The names, separated by ", ". */
+char *bench_shape_names(void);
+
+typedef struct {
+    char *name; /* "matmul/256x512x512/f16" */
+    double us, gflops, gbps;
+} bench_kernel;
+
+/* What the device does at best, by measure: a large copy (read and written bytes, GB/s) and a large
+ * product of the precision's type (GFLOP/s). */
+bool bench_ceilings(ops *o, ops_dtype dtype, double *copy_gbps, double *matmul_gflops,
+                    GError **error);
+
+/* OpenBLAS' sgemm of 256 x 512 x 512 on the CPU, GFLOP/s, median; FALSE with the reason in
+ * *why (static) where fusion-bench was built without it. */
+bool bench_sgemm(double *gflops, const char **why);
+
+/* Measures the kernels of a model's shape (and matmul/256x512x512, which is always there).
+ * `filter`: only names that contain it, or NULL. Returns an array of bench_kernel; free with
+ * g_array_unref. */
+GArray *bench_kernels(ops *o, const bench_shape *shape, ops_dtype dtype, const char *filter,
+                      GError **error);

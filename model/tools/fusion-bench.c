@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fusion-bench: what the kernels cost on a device, beside what the device can do at best.
+ */
+#include "bench.h"
+
+#include <cjson/cJSON.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    char *shape, *device, *precision, *filter;
+    gboolean json;
+} options;
+
+typedef struct {
+    char *device;
+    const char *precision;
+    double copy_gbps, matmul_gflops;
+    bool has_sgemm;
+    double sgemm_gflops;
+    const char *why_no_sgemm;
+    GArray *kernels;
+    uint64_t device_bytes;
+} results;
+
+static uint64_t
+host_bytes(void)
+{
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents("/proc/self/status", &text, NULL, NULL))
+        return 0;
+    const char *line = strstr(text, "VmHWM:");
+    return line ? g_ascii_strtoull(line + 6, NULL, 10) * 1024 : 0;
+}
+
+static void
+add_rounded(cJSON *to, const char *key, double value)
+{
+    /* four digits after the point are more than a measure is good for */
+    g_autofree char *text = g_new(char, G_ASCII_DTOSTR_BUF_SIZE);
+    g_ascii_formatd(text, G_ASCII_DTOSTR_BUF_SIZE, "%.4f", value);
+    cJSON_AddNumberToObject(to, key, g_ascii_strtod(text, NULL));
+}
+
+static void
+print_json(const results *r)
+{
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "device", r->device);
+    cJSON_AddStringToObject(root, "precision", r->precision);
+    cJSON *ceilings = cJSON_AddObjectToObject(root, "ceilings");
+    add_rounded(ceilings, "copy_gbps", r->copy_gbps);
+    add_rounded(ceilings, "matmul_gflops", r->matmul_gflops);
+    cJSON *reference = cJSON_AddObjectToObject(root, "reference");
+    if (r->has_sgemm)
+        add_rounded(reference, "sgemm_gflops", r->sgemm_gflops);
+    else
+        cJSON_AddNullToObject(reference, "sgemm_gflops");
+    cJSON *kernels = cJSON_AddArrayToObject(root, "kernels");
+    for (unsigned i = 0; i < r->kernels->len; i++) {
+        const bench_kernel *k = &g_array_index(r->kernels, bench_kernel, i);
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "name", k->name);
+        add_rounded(o, "us", k->us);
+        add_rounded(o, "gflops", k->gflops);
+        add_rounded(o, "gbps", k->gbps);
+        cJSON_AddItemToArray(kernels, o);
+    }
+    cJSON *memory = cJSON_AddObjectToObject(root, "memory");
+    cJSON_AddNumberToObject(memory, "device_bytes", (double) r->device_bytes);
+    cJSON_AddNumberToObject(memory, "host_bytes", (double) host_bytes());
+    char *text = cJSON_Print(root);
+    puts(text);
+    cJSON_free(text);
+    cJSON_Delete(root);
+}
+
+static void
+print_text(const results *r)
+{
+    printf("device     %s, precision %s\n", r->device, r->precision);
+    printf("ceilings   copy %.1f GB/s, product %.1f GFLOP/s\n", r->copy_gbps, r->matmul_gflops);
+    if (r->has_sgemm)
+        printf("reference  sgemm of 256x512x512 on the CPU %.1f GFLOP/s\n", r->sgemm_gflops);
+    else
+        printf("reference  none: %s\n", r->why_no_sgemm);
+    printf("%-36s %12s %10s %8s\n", "kernel", "us", "GFLOP/s", "GB/s");
+    for (unsigned i = 0; i < r->kernels->len; i++) {
+        const bench_kernel *k = &g_array_index(r->kernels, bench_kernel, i);
+        printf("%-36s %12.1f %10.1f %8.2f\n", k->name, k->us, k->gflops, k->gbps);
+    }
+    printf("memory     device %.1f MiB, host %.1f MiB at the most\n",
+           (double) r->device_bytes / (1 << 20), (double) host_bytes() / (1 << 20));
+}
+
+static bool
+run(const options *opt, results *r, GError **error)
+{
+    const bench_shape *shape = bench_shape_find(opt->shape);
+    if (!shape) {
+        g_autofree char *names = bench_shape_names();
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "--shape: expected one of %s, found \"%s\"", names, opt->shape);
+        return false;
+    }
+    if (strcmp(opt->precision, "f16") != 0 && strcmp(opt->precision, "f32") != 0) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "--precision: expected f32 or f16, found \"%s\"", opt->precision);
+        return false;
+    }
+    ops_dtype dtype = strcmp(opt->precision, "f32") == 0 ? OPS_F32 : OPS_F16;
+
+    g_autoptr(gpu_device) dev = gpu_device_open(&(gpu_device_options){.name = opt->device}, error);
+    if (!dev)
+        return false;
+    const gpu_device_info *info = gpu_device_get_info(dev);
+    r->device = g_strdup_printf("%s (%s)", info->name, info->driver);
+    r->precision = dtype == OPS_F32 ? "f32" : "f16";
+    g_autoptr(ops) o = ops_new(dev, OPS_TABLE_AUTO, error);
+    if (!o || !bench_ceilings(o, dtype, &r->copy_gbps, &r->matmul_gflops, error))
+        return false;
+    r->has_sgemm = bench_sgemm(&r->sgemm_gflops, &r->why_no_sgemm);
+    r->kernels = bench_kernels(o, shape, dtype, opt->filter, error);
+    uint64_t now;
+    gpu_device_get_memory(dev, &now, &r->device_bytes);
+    return r->kernels != NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+    options opt = {0};
+    const GOptionEntry entries[] = {
+        {"shape", 0, 0, G_OPTION_ARG_STRING, &opt.shape, "Sizes to measure (default: nano)",
+         "nano|fusion-3b|fusion-8b|fusion-x-3b"},
+        {"device", 0, 0, G_OPTION_ARG_STRING, &opt.device,
+         "auto, an index, or part of a device's name", "D"},
+        {"precision", 0, 0, G_OPTION_ARG_STRING, &opt.precision, "Weights in memory (default: f16)",
+         "f32|f16"},
+        {"filter", 0, 0, G_OPTION_ARG_STRING, &opt.filter, "Only kernels whose name contains this",
+         "TEXT"},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &opt.json, "Print JSON", NULL},
+        {NULL},
+    };
+    results r = {0};
+    g_autoptr(GError) error = NULL;
+
+    setlocale(LC_ALL, "");
+    g_autoptr(GOptionContext) context = g_option_context_new("- measure kernels on a device");
+    g_option_context_add_main_entries(context, entries, NULL);
+    bool ok = g_option_context_parse(context, &argc, &argv, &error);
+    if (ok && argc > 1) {
+        g_set_error(&error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED,
+                    "expected options only, found \"%s\"", argv[1]);
+        ok = false;
+    }
+    if (ok) {
+        if (!opt.shape)
+            opt.shape = g_strdup("nano");
+        if (!opt.precision)
+            opt.precision = g_strdup("f16");
+        ok = run(&opt, &r, &error);
+    }
+    if (!ok)
+        g_printerr("fusion-bench: %s\n", error->message);
+    else if (opt.json)
+        print_json(&r);
+    else
+        print_text(&r);
+
+    g_clear_pointer(&r.kernels, g_array_unref);
+    g_free(r.device);
+    g_free(opt.shape);
+    g_free(opt.device);
+    g_free(opt.precision);
+    g_free(opt.filter);
+    return ok ? 0 : 1;
+}
