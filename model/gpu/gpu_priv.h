@@ -50,6 +50,7 @@ typedef struct {
     GPtrArray *blocks; /* gpu_block */
     uint64_t now, peak;
     uint64_t limit; /* gpu_device_limit_memory; UINT64_MAX: none */
+    bool hidden;    /* gpu_device_hide_memory */
 } gpu_memory;
 
 void gpu_memory_init(gpu_device *dev);
@@ -220,6 +221,9 @@ void gpu_device_mark_lost(gpu_device *dev);
 /* As if the device's memory ended at `bytes` held by this device object: an allocation of device
  * memory beyond it fails with GPU_ERROR_OUT_OF_MEMORY. UINT64_MAX: no limit. */
 void gpu_device_limit_memory(gpu_device *dev, uint64_t bytes);
+/* As if the CPU could not see GPU_MEM_DEVICE buffers made from now on, as behind a bus: writes and
+ * reads go through the staging buffers. */
+void gpu_device_hide_memory(gpu_device *dev, bool on);
 /* Barriers that recording has derived so far. */
 unsigned gpu_cmd_n_barriers(const gpu_cmd *cmd);
 /* Pieces recorded, and slices of the last run. */

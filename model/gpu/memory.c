@@ -63,6 +63,14 @@ gpu_device_limit_memory(gpu_device *dev, uint64_t bytes)
 }
 
 void
+gpu_device_hide_memory(gpu_device *dev, bool on)
+{
+    g_mutex_lock(&dev->memory.lock);
+    dev->memory.hidden = on;
+    g_mutex_unlock(&dev->memory.lock);
+}
+
+void
 gpu_device_get_memory(const gpu_device *dev, uint64_t *now, uint64_t *peak)
 {
     gpu_memory *m = (gpu_memory *) &dev->memory; /* the lock only */
@@ -268,6 +276,8 @@ gpu_memory_alloc(gpu_device *dev, const VkMemoryRequirements *req, gpu_mem kind,
         if (ok)
             block_take(b, 0, size, align, out);
     }
+    if (ok && m->hidden && kind == GPU_MEM_DEVICE)
+        out->map = NULL;
     uint64_t held = m->now;
     g_mutex_unlock(&m->lock);
 
