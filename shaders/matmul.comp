@@ -29,6 +29,7 @@ void main()
     uint group_r = self / 16, group_c = self % 16; // of 8 rows, of 4 columns
 
     uint col = col0 + 4 * group_c;
+    uint w_last = ((p.n - 1) / PANEL + 1) * PANEL - 1;
     vec4 start = col < p.n ? load_bias(col) : vec4(0.0);
     vec4 sum[8];
     for (uint r = 0; r < 8; r++)
@@ -41,7 +42,7 @@ void main()
             TEXEL a = TEXEL(0), w = TEXEL(0);
             if (t0 + t < p.k_texels) {
                 a = FETCH_A(p.a_first + min(row0 + line, p.m - 1) * p.a_stride + t0 + t);
-                w = FETCH_W((t0 + t) * p.w_cols + min(col0 + line, p.w_cols - 1));
+                w = FETCH_W(weight_at(min(col0 + line, w_last)) + (t0 + t) * PANEL);
             }
             for (uint k = 0; k < P; k++) {
                 a_tile[t * P + k][line / 4][line % 4] = UNPACK(a, k);

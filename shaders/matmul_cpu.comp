@@ -43,12 +43,12 @@ void main()
 #define START(g) \
     uint a_at##g = p.a_first + min(row0 + g * LANES + lane, p.m - 1) * p.a_stride;
     EACH_GROUP(START)
-    uint w_at = col;
+    uint w_at = weight_at(col);
 
     for (uint t = 0; t < p.k_texels; t++) {
         TEXEL w0 = FETCH_W(w_at), w1 = FETCH_W(w_at + 1), w2 = FETCH_W(w_at + 2),
               w3 = FETCH_W(w_at + 3);
-        w_at += p.w_cols;
+        w_at += PANEL;
 
 #define ROW(g, l) sum[g * LANES + l] += subgroupShuffle(ak##g, l) * wk;
 #ifdef F16

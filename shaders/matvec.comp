@@ -6,7 +6,7 @@
 #include "push.h"
 #include "lib/matmul.glsl"
 
-#define COLUMNS 32 // of a workgroup
+#define COLUMNS PANEL // of a workgroup
 #define SLICES 4
 layout(local_size_x = 128) in;
 layout(constant_id = 5) const uint ROWS = 1;
@@ -29,11 +29,12 @@ void main()
 {
     uint self = gl_LocalInvocationIndex;
     uint line = self % COLUMNS, slice = self / COLUMNS;
-    uint col0 = gl_WorkGroupID.x * COLUMNS; // w_cols is a multiple of COLUMNS
+    uint col0 = gl_WorkGroupID.x * COLUMNS;
+    uint w_first = weight_at(col0 + line);
 
     float sum[4] = float[4](0.0, 0.0, 0.0, 0.0);
     for (uint t = slice; t < p.k_texels; t += SLICES) {
-        TEXEL w = FETCH_W(t * p.w_cols + col0 + line);
+        TEXEL w = FETCH_W(w_first + t * PANEL);
         for (uint r = 0; r < ROWS; r++)
             sum[r] += product(FETCH_A(p.a_first + min(r, p.m - 1) * p.a_stride + t), w);
     }

@@ -42,6 +42,7 @@ void main()
     uint lane = gl_SubgroupInvocationID;
     uint col = gl_WorkGroupID.x * (4 * LANES) + 4 * lane;
 
+    uint w_first = weight_at(col);
     vec4 sum0 = load_bias(col), sum1 = sum0, sum2 = sum0, sum3 = sum0;
 
     for (uint t0 = 0; t0 < p.k_texels; t0 += LANES) {
@@ -80,7 +81,7 @@ void main()
         // texels past the end meet activations of zero
 #define STEP(l)                                                                                \
         {                                                                                      \
-            uint w_at = min(t0 + l, p.k_texels - 1) * p.w_cols + col;                          \
+            uint w_at = w_first + min(t0 + l, p.k_texels - 1) * PANEL;                          \
             TEXEL w0 = FETCH_W(w_at), w1 = FETCH_W(w_at + 1), w2 = FETCH_W(w_at + 2),          \
                   w3 = FETCH_W(w_at + 3);                                                      \
             WORDS(l)                                                                           \

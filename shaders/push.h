@@ -23,11 +23,10 @@ PUSH_STRUCT(push_test_scale) {
 };
 
 /* matmul*.comp, matvec*.comp: firsts and strides of `a` in texels, the others in elements. n: columns of the
- * product (before SwiGLU halves them), w_cols: of the packed weight. */
+ * product (before SwiGLU halves them). */
 PUSH_STRUCT(push_matmul) {
     uint m, n, k_texels;
     uint a_first, a_stride;
-    uint w_cols;
     uint bias_first;
     uint residual_first, residual_stride, residual_rows;
     uint out_first, out_stride;

@@ -196,7 +196,6 @@ ops_matmul(ops *o, gpu_cmd *cmd, const ops_matmul_args *args)
             .k_texels = ops_div_up(w->k, per),
             .a_first = a.first / per,
             .a_stride = args->a.stride / per,
-            .w_cols = s->cols,
             .bias_first = s->col,
             .residual_first = res.first,
             .residual_stride = residual ? residual->stride : 0,

@@ -75,14 +75,15 @@ gpu_span ops_bind_buf(gpu_buf *buf, gpu_span instead);
 
 /* ---- weights ---- */
 
-/* Columns [col, col + n) of the product. Texels of 16 bytes: `per_texel` consecutive k (zeros past
- * the end) of one column, texel (k / per_texel) * cols + column; zeros from column n on. */
+/* Columns [col, col + n) of the product, as texels of 16 bytes: `per_texel` consecutive k of one
+ * column. They lie in panels of OPS_PANEL columns, a panel being [ceil(k / per_texel)][OPS_PANEL],
+ * so that a workgroup reads one stretch of memory. Zeros past k and past n. */
 typedef struct {
     gpu_buf *buf;
-    uint32_t col, n, cols;
+    uint32_t col, n; /* col is a multiple of OPS_PANEL */
 } ops_weight_split;
 
-#define OPS_WEIGHT_COLS 32u /* cols and col of a split are multiples of it */
+#define OPS_PANEL 32u
 
 struct ops_weight {
     uint32_t n, k;

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* A chunk of a weight is packed in host memory, then written: bounds what a load needs beside the
- * mapped file and the device's copy. */
+/* A chunk of a weight (at least a panel) is packed in host memory, then written: bounds what a load
+ * needs beside the mapped file and the device's copy. */
 #define CHUNK_BYTES (4u << 20)
 
 static inline uint32_t
@@ -112,28 +112,30 @@ fail_overflow(const ops_weight_desc *desc, uint32_t row, uint32_t k, uint32_t bi
     return false;
 }
 
-/* Packs k [k0, k0 + count) of one column (a row of the source) into dst[0], dst[stride].. (texels
- * of 16 bytes); count is at most what is left of k, dst beyond it stays zero. */
+/* Packs one column (a row of the source) into its texels from dst on, OPS_PANEL apart; dst beyond k
+ * stays as it is. */
 static bool
-pack_column(const ops_weight_desc *desc, const source_row *row, uint32_t row_index, uint32_t k0,
-            uint32_t count, uint8_t *dst, size_t stride, GError **error)
+pack_column(const ops_weight_desc *desc, const source_row *row, uint32_t row_index, uint8_t *dst,
+            GError **error)
 {
+    const size_t stride = 16 * OPS_PANEL;
+
     if (desc->store == OPS_F32) {
-        for (uint32_t i = 0; i < count; i++) {
-            uint32_t v = load_f32(row, k0 + i);
+        for (uint32_t i = 0; i < desc->k; i++) {
+            uint32_t v = load_f32(row, i);
             memcpy(dst + i / 4 * stride + i % 4 * 4, &v, 4);
         }
         return true;
     }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < desc->k; i++) {
         uint16_t h;
         if (row->dtype == OPS_F16) {
-            h = load_u16(row->data + 2 * (uint64_t) (k0 + i));
+            h = load_u16(row->data + 2 * (uint64_t) i);
         } else {
-            uint32_t v = load_f32(row, k0 + i);
+            uint32_t v = load_f32(row, i);
             h = f32_to_f16(v);
             if ((h & 0x7fff) == 0x7c00 && (v & 0x7fffffff) != 0x7f800000)
-                return fail_overflow(desc, row_index, k0 + i, v, error);
+                return fail_overflow(desc, row_index, i, v, error);
         }
         memcpy(dst + i / 8 * stride + i % 8 * 2, &h, 2);
     }
@@ -141,26 +143,27 @@ pack_column(const ops_weight_desc *desc, const source_row *row, uint32_t row_ind
 }
 
 static bool
-upload_split(const ops_weight_desc *desc, uint32_t n, ops_weight_split *s, GError **error)
+upload_split(const ops_weight_desc *desc, uint32_t n, const ops_weight_split *s, GError **error)
 {
-    uint32_t per = ops_per_texel(desc->store);
-    uint32_t texels = ops_div_up(desc->k, per);
-    size_t stride = (size_t) s->cols * 16;
-    uint32_t chunk = (uint32_t) CLAMP(CHUNK_BYTES / stride, 1, texels);
-    g_autofree uint8_t *packed = g_malloc(chunk * stride);
+    size_t panel = ops_weight_bytes(OPS_PANEL, desc->k, desc->store);
+    uint32_t panels = ops_div_up(s->n, OPS_PANEL);
+    uint32_t chunk = (uint32_t) CLAMP(CHUNK_BYTES / panel, 1, panels);
+    g_autofree uint8_t *packed = g_malloc(chunk * panel);
 
-    for (uint32_t t = 0; t < texels; t += chunk) {
-        uint32_t here = MIN(chunk, texels - t);
-        uint32_t k0 = t * per, count = MIN(here * per, desc->k - k0);
+    for (uint32_t first = 0; first < panels; first += chunk) {
+        uint32_t here = MIN(chunk, panels - first);
+        uint32_t c0 = first * OPS_PANEL, c1 = MIN(c0 + here * OPS_PANEL, s->n);
 
-        memset(packed, 0, here * stride);
-        for (uint32_t c = 0; c < s->n; c++) {
+        memset(packed, 0, here * panel);
+        for (uint32_t c = c0; c < c1; c++) {
             source_row row = find_row(desc, n, s->col + c);
-            if (!pack_column(desc, &row, s->col + c, k0, count, packed + 16 * (size_t) c, stride,
-                             error))
+            uint32_t at = c - c0;
+            if (!pack_column(desc, &row, s->col + c,
+                             packed + at / OPS_PANEL * panel + 16 * (at % OPS_PANEL), error))
                 return false;
         }
-        if (!gpu_buf_write(s->buf, t * (uint64_t) stride, packed, here * (uint64_t) stride, error))
+        if (!gpu_buf_write(s->buf, first * (uint64_t) panel, packed, here * (uint64_t) panel,
+                           error))
             return false;
     }
     return true;
@@ -176,8 +179,8 @@ split_cols(const ops *o, uint32_t n, uint32_t k, ops_dtype store)
     /* the kernels count texels in 32 bits, signed in a fetch */
     bytes = MIN(bytes, (uint64_t) INT32_MAX * 16);
     uint64_t cols = bytes / (16 * (uint64_t) ops_div_up(k, ops_per_texel(store)));
-    cols = cols / OPS_WEIGHT_COLS * OPS_WEIGHT_COLS;
-    return (uint32_t) MIN(cols, ops_round_up(n, OPS_WEIGHT_COLS));
+    cols = cols / OPS_PANEL * OPS_PANEL;
+    return (uint32_t) MIN(cols, ops_round_up(n, OPS_PANEL));
 }
 
 ops_weight *
@@ -211,7 +214,7 @@ ops_weight_new(ops *o, const ops_weight_desc *desc, GError **error)
     uint32_t cols = split_cols(o, (uint32_t) n, desc->k, desc->store);
     if (!cols) {
         g_set_error(error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
-                    "%s: %u rows of %u values do not fit one binding of %s", name, OPS_WEIGHT_COLS,
+                    "%s: %u rows of %u values do not fit one binding of %s", name, OPS_PANEL,
                     desc->k, o->info->name);
         return NULL;
     }
@@ -228,7 +231,6 @@ ops_weight_new(ops *o, const ops_weight_desc *desc, GError **error)
         ops_weight_split *s = &w->splits[i];
         s->col = i * cols;
         s->n = MIN(cols, w->n - s->col);
-        s->cols = ops_round_up(s->n, OPS_WEIGHT_COLS);
         s->buf = gpu_buf_new(o->dev, ops_weight_bytes(s->n, w->k, w->store), GPU_MEM_DEVICE, name,
                              error);
         if (!s->buf || !upload_split(desc, w->n, s, error))
@@ -264,5 +266,5 @@ ops_weight_k(const ops_weight *w)
 uint64_t
 ops_weight_bytes(uint32_t n, uint32_t k, ops_dtype store)
 {
-    return 16 * (uint64_t) ops_round_up(n, OPS_WEIGHT_COLS) * ops_div_up(k, ops_per_texel(store));
+    return 16 * (uint64_t) ops_round_up(n, OPS_PANEL) * ops_div_up(k, ops_per_texel(store));
 }

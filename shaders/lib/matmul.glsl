@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // What the matrix products share: the operands, and the end of 4 columns of a row. The includer defines F16
 // for f16 operands, and TEXELS to read them through texel views. One texel holds P consecutive k of a row
-// of the activations or of a column of the weight; the weight's are at (k / P) * w_cols + column.
+// of the activations or of a column of the weight. The weight is stored in panels of 32 columns, so that a
+// workgroup reads one stretch of memory: a panel holds 32 texels for every step of P along k.
 #include "lib/activation.glsl"
 
 layout(constant_id = 0) const uint ACT = 0;
@@ -47,6 +48,13 @@ layout(set = 0, binding = 2, std430) readonly buffer bias_t { float bias[]; };
 layout(set = 0, binding = 4, std430) buffer out1_t { uint out1[]; };
 layout(set = 0, binding = 4, std430) buffer out2_t { uvec2 out2[]; };
 layout(set = 0, binding = 4, std430) buffer out4_t { uvec4 out4[]; };
+
+// Texel of the weight for step 0 of a column; the next steps follow PANEL apart.
+#define PANEL 32
+uint weight_at(uint col)
+{
+    return col / PANEL * (p.k_texels * PANEL) + col % PANEL;
+}
 
 // Bias of columns col .. col + 3 of the product; past the end the last one's.
 vec4 load_bias(uint col)
