@@ -33,7 +33,7 @@ view_equal(gconstpointer a, gconstpointer b)
 double
 gpu_device_default_rate(const gpu_device *dev)
 {
-    return dev->info.cpu ? 4e9 : 2e11;
+    return dev->info.cpu ? 4e9 : dev->info.discrete ? 2e12 : 2e11;
 }
 
 double

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gpu_priv.h"
 
-#define MAX_PIECES_PER_SLICE 64
+#define MAX_PIECES_PER_SLICE 256
 
 bool
 gpu_cmd_run(gpu_cmd *cmd, GCancellable *cancel, GError **error)
