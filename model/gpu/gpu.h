@@ -63,7 +63,8 @@ typedef struct {
 typedef struct {
     const char *name; /* "auto" or NULL: discrete, integrated, other, CPU; "1": index in
                          gpu_device_list; else part of a device's name, in any case */
-    bool validate;    /* ask for the validation layer; an error when it is not installed */
+    bool validate;    /* ask for the validation layer, hazards between dispatches included; an error
+                         when it is not installed */
 } gpu_device_options;
 
 /* Messages of the validation layer and of the driver, warnings and errors, from any thread. Without

@@ -51,13 +51,13 @@ has_layer(const char *name)
 }
 
 static bool
-has_instance_extension(const char *name)
+has_instance_extension(const char *layer, const char *name)
 {
     uint32_t n = 0;
-    if (vkEnumerateInstanceExtensionProperties(NULL, &n, NULL) != VK_SUCCESS || n == 0)
+    if (vkEnumerateInstanceExtensionProperties(layer, &n, NULL) != VK_SUCCESS || n == 0)
         return false;
     g_autofree VkExtensionProperties *ext = g_new0(VkExtensionProperties, n);
-    VkResult res = vkEnumerateInstanceExtensionProperties(NULL, &n, ext);
+    VkResult res = vkEnumerateInstanceExtensionProperties(layer, &n, ext);
     if (res != VK_SUCCESS && res != VK_INCOMPLETE)
         return false;
     for (uint32_t i = 0; i < n; i++)
@@ -87,13 +87,27 @@ gpu_instance_init(gpu_instance *inst, bool validate, GError **error)
         return false;
     }
 
-    const char *extensions[1], *layers[1];
+    const char *extensions[2], *layers[1];
     uint32_t n_extensions = 0, n_layers = 0;
-    inst->debug_utils = has_instance_extension(VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
+    inst->debug_utils = has_instance_extension(NULL, VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
     if (inst->debug_utils)
         extensions[n_extensions++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
     if (validate)
         layers[n_layers++] = VALIDATION_LAYER;
+
+    /* Hazards between dispatches too: the barriers are derived, this checks them. */
+    const VkValidationFeatureEnableEXT sync =
+        VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
+    VkValidationFeaturesEXT features = {
+        .sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
+        .enabledValidationFeatureCount = 1,
+        .pEnabledValidationFeatures = &sync,
+    };
+    bool has_features =
+        validate &&
+        has_instance_extension(VALIDATION_LAYER, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME);
+    if (has_features)
+        extensions[n_extensions++] = VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME;
 
     VkDebugUtilsMessengerCreateInfoEXT messenger = {
         .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
@@ -105,10 +119,17 @@ gpu_instance_init(gpu_instance *inst, bool validate, GError **error)
         .pfnUserCallback = on_message,
         .pUserData = inst,
     };
+    const void *chain = NULL;
+    if (has_features)
+        chain = &features;
+    if (inst->debug_utils) {
+        messenger.pNext = chain;
+        chain = &messenger;
+    }
     VkResult res = vkCreateInstance(
         &(VkInstanceCreateInfo){
             .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
-            .pNext = inst->debug_utils ? &messenger : NULL,
+            .pNext = chain,
             .pApplicationInfo =
                 &(VkApplicationInfo){
                     .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
@@ -143,6 +164,7 @@ gpu_instance_init(gpu_instance *inst, bool validate, GError **error)
             h, "vkCmdBeginDebugUtilsLabelEXT");
         inst->end_label =
             (PFN_vkCmdEndDebugUtilsLabelEXT) vkGetInstanceProcAddr(h, "vkCmdEndDebugUtilsLabelEXT");
+        messenger.pNext = NULL;
         if (create)
             create(h, &messenger, NULL, &inst->messenger);
     }
