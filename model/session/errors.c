@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session_priv.h"
+
+G_DEFINE_QUARK(fusion - error - quark, fusion_error)
+
+fusion_error
+error_code_of(const GError *lower)
+{
+    if (lower->domain == FUSION_ERROR)
+        return (fusion_error) lower->code;
+    if (g_error_matches(lower, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        return FUSION_ERROR_CANCELLED;
+    if (lower->domain == GPU_ERROR) {
+        switch ((gpu_error) lower->code) {
+        case GPU_ERROR_NO_DEVICE:
+        case GPU_ERROR_UNSUPPORTED:
+            return FUSION_ERROR_DEVICE;
+        case GPU_ERROR_OUT_OF_MEMORY:
+            return FUSION_ERROR_MEMORY;
+        case GPU_ERROR_DEVICE_LOST:
+            return FUSION_ERROR_DEVICE_LOST;
+        case GPU_ERROR_INVALID:
+        case GPU_ERROR_FAILED:
+            return FUSION_ERROR_FAILED;
+        }
+    }
+    if (lower->domain == NET_ERROR) {
+        switch ((net_error) lower->code) {
+        case NET_ERROR_CONFIG:
+        case NET_ERROR_WEIGHTS:
+        case NET_ERROR_UNSUPPORTED:
+            return FUSION_ERROR_MODEL;
+        case NET_ERROR_TOO_LONG:
+            return FUSION_ERROR_TOO_LONG;
+        case NET_ERROR_ARGUMENT:
+            return FUSION_ERROR_ARGUMENT;
+        }
+    }
+    if (lower->domain == FMT_ERROR)
+        return FUSION_ERROR_MODEL;
+    return FUSION_ERROR_FAILED;
+}
+
+bool
+error_take(GError **error, GError *lower, const char *prefix)
+{
+    if (prefix)
+        g_set_error(error, FUSION_ERROR, error_code_of(lower), "%s: %s", prefix, lower->message);
+    else
+        g_set_error_literal(error, FUSION_ERROR, error_code_of(lower), lower->message);
+    g_error_free(lower);
+    return false;
+}

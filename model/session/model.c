@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- registry ----------------------------------------------------------------------------- */
+
+/* The one thing here that is shared by the whole process: which checkpoints are loaded, so that
+ * openers of the same one share it. It holds no references and is empty again when the last handle
+ * is gone. */
+static struct {
+    GMutex opening; /* one open at a time: two of the same model must not both load it */
+    GMutex lock;    /* what follows, and every handle's step to 0 references */
+    GPtrArray *cores;
+    guint64 last_id; /* of answers, which are unique in the process */
+} registry;
+
+uint64_t
+registry_next_id(void)
+{
+    g_mutex_lock(&registry.lock);
+    uint64_t id = ++registry.last_id;
+    g_mutex_unlock(&registry.lock);
+    return id;
+}
+
+uint32_t
+registry_count(void)
+{
+    g_mutex_lock(&registry.lock);
+    uint32_t n = registry.cores ? registry.cores->len : 0;
+    g_mutex_unlock(&registry.lock);
+    return n;
+}
+
+/* With the registry's lock. */
+static fusion_model *
+handle_for(core *c, uint32_t max_context)
+{
+    for (guint i = 0; i < c->handles->len; i++) {
+        fusion_model *m = g_ptr_array_index(c->handles, i);
+        if (m->max_context == max_context)
+            return fusion_model_ref(m);
+    }
+    fusion_model *m = g_new0(fusion_model, 1);
+    m->refs = 1;
+    m->core = c;
+    m->max_context = max_context;
+    g_ptr_array_add(c->handles, m);
+    g_mutex_lock(&c->lock);
+    c->want_context = MAX(c->want_context, max_context);
+    g_mutex_unlock(&c->lock);
+    return m;
+}
+
+static bool
+core_matches(core *c, const char *folder, const char *device_key, fusion_precision precision)
+{
+    if (!g_str_equal(c->folder, folder) || !g_str_equal(c->device_key, device_key))
+        return false;
+    if (precision == FUSION_PRECISION_AUTO
+            ? c->precision != c->stored_precision
+            : c->precision != (precision == FUSION_PRECISION_F32 ? NET_F32 : NET_F16))
+        return false;
+    g_mutex_lock(&c->lock);
+    bool failed = c->state == FUSION_FAILED; /* a new opener tries again */
+    g_mutex_unlock(&c->lock);
+    return !failed;
+}
+
+static uint32_t
+resolve_context(uint32_t wanted, const net_config *config)
+{
+    return MIN(wanted ? wanted : 2048, config->llm.max_positions);
+}
+
+static fusion_model *
+find_loaded(const char *folder, const char *device_key, const fusion_model_options *o)
+{
+    fusion_model *found = NULL;
+    g_mutex_lock(&registry.lock);
+    for (guint i = 0; registry.cores && !found && i < registry.cores->len; i++) {
+        core *c = g_ptr_array_index(registry.cores, i);
+        if (core_matches(c, folder, device_key, o->precision))
+            found = handle_for(c, resolve_context(o->max_context, c->config));
+    }
+    g_mutex_unlock(&registry.lock);
+    return found;
+}
+
+/* ---- checks before a load ----------------------------------------------------------------- */
+
+char *
+fusion_default_model(void)
+{
+    const char *wanted = g_getenv("FUSION_MODEL");
+    if (wanted && *wanted)
+        return g_strdup(wanted);
+    static const char *const places[] = {FUSION_NANO_DIR, FUSION_SOURCE_NANO_DIR};
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        g_autofree char *config = g_build_filename(places[i], "config.json", NULL);
+        if (g_file_test(config, G_FILE_TEST_IS_REGULAR))
+            return g_strdup(places[i]);
+    }
+    return g_strdup(FUSION_NANO_DIR);
+}
+
+static char *
+resolve_folder(const char *folder, GError **error)
+{
+    g_autofree char *wanted = folder && *folder ? g_strdup(folder) : fusion_default_model();
+    char *real = realpath(wanted, NULL);
+    if (!real || !g_file_test(real, G_FILE_TEST_IS_DIR)) {
+        g_set_error(error, FUSION_ERROR, FUSION_ERROR_MODEL,
+                    "%s: expected the folder of a checkpoint (config.json, model.safetensors, "
+                    "tokenizer.json), found %s",
+                    wanted, real ? "a file" : "nothing");
+        free(real);
+        return NULL;
+    }
+    char *result = g_strdup(real);
+    free(real);
+    return result;
+}
+
+/* The index of the device in gpu_device_list as text: what "auto", "0" and a name have in common.
+ */
+static char *
+device_key(const char *wanted, gpu_device *device)
+{
+    guint64 index;
+    if (wanted && g_ascii_string_to_unsigned(wanted, 10, 0, G_MAXUINT32, &index, NULL))
+        return g_strdup_printf("%" G_GUINT64_FORMAT, index);
+    const char *name = gpu_device_get_info(device)->name;
+    g_autoptr(GArray) list = gpu_device_list(NULL);
+    for (guint i = 0; list && i < list->len; i++) {
+        if (g_str_equal(g_array_index(list, gpu_device_info, i).name, name))
+            return g_strdup_printf("%u", i);
+    }
+    return g_strdup(name);
+}
+
+static bool
+check_tokenizer(core *c, GError **error)
+{
+    uint32_t rows = c->config->llm.vocab;
+    if (fmt_tokenizer_size(c->tokenizer) > rows) {
+        g_set_error(error, FUSION_ERROR, FUSION_ERROR_MODEL,
+                    "%s: tokenizer.json: expected ids below the %u rows of the embedding, found %u",
+                    c->folder, rows, fmt_tokenizer_size(c->tokenizer) - 1);
+        return false;
+    }
+    static const char *const markers[] = {PROMPT_VISION_START, PROMPT_VISION_END};
+    for (size_t i = 0; i < G_N_ELEMENTS(markers); i++) {
+        if (fmt_tokenizer_id(c->tokenizer, markers[i]) < 0) {
+            g_set_error(error, FUSION_ERROR, FUSION_ERROR_MODEL,
+                        "%s: tokenizer.json: added_tokens: expected the marker %s, found none; it "
+                        "is not the tokenizer of a FUSION model",
+                        c->folder, markers[i]);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The token that ends the assistant's turn in the template, if the model stops there. */
+static bool
+find_end_token(core *c, GError **error)
+{
+    generation_config *g = &c->generation;
+    g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    if (!fmt_tokenizer_encode(c->tokenizer, c->template->assistant_suffix, -1, FMT_ENCODE_SPECIAL,
+                              ids, error))
+        return false;
+    uint32_t first = ids->len ? g_array_index(ids, uint32_t, 0) : 0;
+    if (g->n_stop_tokens == 0 && ids->len)
+        g->stop_tokens[g->n_stop_tokens++] = first;
+    if (g->n_stop_tokens == 0) {
+        g_set_error(error, FUSION_ERROR, FUSION_ERROR_MODEL,
+                    "%s: generation_config.json: eos_token_id: expected a token that ends an "
+                    "answer, found none (nor in config.json)",
+                    c->folder);
+        return false;
+    }
+    c->end_token = g->stop_tokens[0];
+    for (uint32_t i = 0; i < g->n_stop_tokens && ids->len; i++) {
+        if (g->stop_tokens[i] == first)
+            c->end_token = first;
+    }
+    return true;
+}
+
+static net_precision
+stored_precision(const fmt_checkpoint *cp)
+{
+    const fmt_tensor *embedding = fmt_checkpoint_find(cp, "model.embed_tokens.weight");
+    return embedding && embedding->dtype == FMT_F32 ? NET_F32 : NET_F16;
+}
+
+static const char *
+precision_name(net_precision p)
+{
+    return p == NET_F32 ? "f32" : "f16";
+}
+
+static bool
+choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uint32_t max_context,
+                 GError **error)
+{
+    const gpu_device_info *info = gpu_device_get_info(c->engine.device);
+    c->stored_precision = stored_precision(cp);
+    c->precision = wanted == FUSION_PRECISION_F32   ? NET_F32
+                   : wanted == FUSION_PRECISION_F16 ? NET_F16
+                                                    : c->stored_precision;
+    uint64_t has = info->heap_free_bytes ? info->heap_free_bytes : info->heap_bytes;
+    uint64_t needs = net_model_predict_bytes(c->config, c->precision, max_context);
+    if (needs > has && wanted == FUSION_PRECISION_AUTO && c->precision == NET_F32) {
+        c->precision = NET_F16;
+        needs = net_model_predict_bytes(c->config, c->precision, max_context);
+    }
+    if (needs <= has)
+        return true;
+    g_autofree char *needs_text = g_format_size(needs), *has_text = g_format_size(has);
+    g_set_error(error, FUSION_ERROR, FUSION_ERROR_MEMORY,
+                "%s: needs %s on %s with precision=%s and max-context=%u, which has %s: try "
+                "%sa smaller max-context, another device or a smaller model",
+                c->folder, needs_text, info->name, precision_name(c->precision), max_context,
+                has_text, c->precision == NET_F32 ? "precision=f16, " : "");
+    return false;
+}
+
+/* ---- core --------------------------------------------------------------------------------- */
+
+static void
+core_free(core *c)
+{
+    engine_unload(c); /* a core that was refused while opening has a device only */
+    g_free(c->folder);
+    g_free(c->name);
+    g_free(c->device_key);
+    net_config_free(c->config);
+    g_clear_pointer(&c->tokenizer, fmt_tokenizer_unref);
+    prompt_template_free(c->template);
+    generation_config_clear(&c->generation);
+    g_free(c->latent_tokens);
+    g_ptr_array_unref(c->handles);
+    g_mutex_clear(&c->lock);
+    g_cond_clear(&c->cond);
+    g_object_unref(c->quit_cancel);
+    g_clear_error(&c->error);
+    g_ptr_array_unref(c->watchers);
+    g_free(c);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(core, core_free)
+
+static void
+list_latent_tokens(core *c)
+{
+    uint32_t n = 0;
+    c->latent_tokens = g_new0(uint32_t, c->config->align.n_query_len + 1);
+    for (uint32_t i = 0; i < c->config->align.n_query_len; i++) {
+        if (net_config_check_q(c->config, c->config->align.query_len[i], NULL))
+            c->latent_tokens[n++] = c->config->align.query_len[i];
+    }
+}
+
+/* Takes `config`. */
+static core *
+core_open(const char *folder, net_config *config, gpu_device *device, const char *key,
+          const fusion_model_options *o, GError **error)
+{
+    g_autoptr(core) c = g_new0(core, 1);
+    c->config = config;
+    g_mutex_init(&c->lock);
+    g_cond_init(&c->cond);
+    c->quit_cancel = g_cancellable_new();
+    c->handles = g_ptr_array_new();
+    c->watchers = g_ptr_array_new_with_free_func((GDestroyNotify) watcher_unref);
+    c->folder = g_strdup(folder);
+    c->name = g_path_get_basename(folder);
+    c->device_key = g_strdup(key);
+    c->engine.device = gpu_device_ref(device);
+    const gpu_device_info *info = gpu_device_get_info(device);
+    g_strlcpy(c->device_name, info->name, sizeof c->device_name);
+    c->device_is_cpu = info->cpu;
+
+    g_autoptr(fmt_checkpoint) cp = NULL;
+    uint32_t max_context = resolve_context(o->max_context, c->config);
+    if (!(cp = fmt_checkpoint_open(folder, error)) || !net_model_check(c->config, cp, error) ||
+        !(c->tokenizer = fmt_tokenizer_open(folder, error)) || !check_tokenizer(c, error) ||
+        !(c->template = prompt_template_load(c->config, error)) ||
+        !generation_config_load(&c->generation, c->config, error) || !find_end_token(c, error) ||
+        !choose_precision(c, cp, o->precision, max_context, error))
+        return NULL;
+    list_latent_tokens(c);
+    return g_steal_pointer(&c);
+}
+
+static bool
+check_options(const fusion_model_options *o, GError **error)
+{
+    switch (o->precision) {
+    case FUSION_PRECISION_AUTO:
+    case FUSION_PRECISION_F32:
+    case FUSION_PRECISION_F16:
+        return true;
+    case FUSION_PRECISION_Q8:
+    case FUSION_PRECISION_Q4:
+        break;
+    }
+    g_set_error(error, FUSION_ERROR, FUSION_ERROR_ARGUMENT,
+                "precision: expected auto, f32 or f16, found %s, which this version cannot run",
+                o->precision == FUSION_PRECISION_Q8   ? "q8"
+                : o->precision == FUSION_PRECISION_Q4 ? "q4"
+                                                      : "an unknown value");
+    return false;
+}
+
+static fusion_model *
+open_locked(const char *folder, const fusion_model_options *o, GError **error)
+{
+    /* The cheapest reason to refuse comes first: a folder that holds no model. */
+    g_autoptr(net_config) config = net_config_load(folder, error);
+    if (!config)
+        return NULL;
+    gpu_device_options wanted = {.name = o->device && *o->device ? o->device : NULL};
+    g_autoptr(gpu_device) device = gpu_device_open(&wanted, error);
+    if (!device)
+        return NULL;
+    g_autofree char *key = device_key(wanted.name, device);
+    fusion_model *model = find_loaded(folder, key, o);
+    if (model)
+        return model;
+    g_autoptr(core) c = core_open(folder, g_steal_pointer(&config), device, key, o, error);
+    if (!c)
+        return NULL;
+    c->state = FUSION_LOADING;
+    g_mutex_lock(&registry.lock);
+    c->thread = g_thread_try_new("fusion-model", scheduler_thread, c, error);
+    if (c->thread) {
+        if (!registry.cores)
+            registry.cores = g_ptr_array_new();
+        g_ptr_array_add(registry.cores, c);
+        model = handle_for(c, resolve_context(o->max_context, c->config));
+        (void) g_steal_pointer(&c);
+    }
+    g_mutex_unlock(&registry.lock);
+    return model;
+}
+
+fusion_model *
+fusion_model_open(const fusion_model_options *options, GError **error)
+{
+    fusion_model_options o = options ? *options : (fusion_model_options){0};
+    if (!check_options(&o, error))
+        return NULL;
+    g_autofree char *folder = resolve_folder(o.folder, error);
+    if (!folder)
+        return NULL;
+    GError *local = NULL;
+    g_mutex_lock(&registry.opening);
+    fusion_model *model = open_locked(folder, &o, &local);
+    g_mutex_unlock(&registry.opening);
+    if (!model)
+        error_take(error, local, NULL);
+    return model;
+}
+
+fusion_model *
+fusion_model_ref(fusion_model *model)
+{
+    g_atomic_int_inc(&model->refs);
+    return model;
+}
+
+static void
+core_close(core *c)
+{
+    g_mutex_lock(&c->lock);
+    c->quit = true;
+    g_cond_broadcast(&c->cond);
+    g_mutex_unlock(&c->lock);
+    g_cancellable_cancel(c->quit_cancel);
+    g_thread_join(c->thread);
+    core_free(c);
+}
+
+void
+fusion_model_unref(fusion_model *model)
+{
+    if (!model)
+        return;
+    gint refs = g_atomic_int_get(&model->refs);
+    while (refs > 1) {
+        if (g_atomic_int_compare_and_exchange(&model->refs, refs, refs - 1))
+            return;
+        refs = g_atomic_int_get(&model->refs);
+    }
+    /* Perhaps the last: under the lock nobody finds the handle meanwhile. */
+    g_mutex_lock(&registry.lock);
+    if (!g_atomic_int_dec_and_test(&model->refs)) {
+        g_mutex_unlock(&registry.lock);
+        return;
+    }
+    core *c = model->core;
+    g_ptr_array_remove(c->handles, model);
+    bool last = c->handles->len == 0;
+    if (last) {
+        g_ptr_array_remove(registry.cores, c);
+        if (registry.cores->len == 0)
+            g_clear_pointer(&registry.cores, g_ptr_array_unref);
+    }
+    g_mutex_unlock(&registry.lock);
+
+    if (last) {
+        core_close(c);
+    } else {
+        /* Watchers that their owner forgot must not be told of a handle that is gone. */
+        for (bool found = true; found;) {
+            uint32_t id = 0;
+            g_mutex_lock(&c->lock);
+            for (guint i = 0; i < c->watchers->len && !id; i++) {
+                watcher *w = g_ptr_array_index(c->watchers, i);
+                id = w->model == model ? w->id : 0;
+            }
+            g_mutex_unlock(&c->lock);
+            found = id != 0;
+            if (found)
+                fusion_model_unwatch(model, id);
+        }
+    }
+    g_free(model);
+}
+
+/* ---- state and facts ---------------------------------------------------------------------- */
+
+fusion_model_state
+fusion_model_get_state(fusion_model *model)
+{
+    g_mutex_lock(&model->core->lock);
+    fusion_model_state state = model->core->state;
+    g_mutex_unlock(&model->core->lock);
+    return state;
+}
+
+static void
+wake(GCancellable *cancel, gpointer core_pointer)
+{
+    core *c = core_pointer;
+    g_mutex_lock(&c->lock);
+    g_cond_broadcast(&c->cond);
+    g_mutex_unlock(&c->lock);
+}
+
+bool
+fusion_model_wait(fusion_model *model, GCancellable *cancel, GError **error)
+{
+    core *c = model->core;
+    gulong handler = cancel ? g_cancellable_connect(cancel, G_CALLBACK(wake), c, NULL) : 0;
+    g_mutex_lock(&c->lock);
+    while (c->state != FUSION_READY && c->state != FUSION_FAILED &&
+           !g_cancellable_is_cancelled(cancel))
+        g_cond_wait(&c->cond, &c->lock);
+    bool ready = c->state == FUSION_READY;
+    if (c->state == FUSION_FAILED)
+        g_propagate_error(error, g_error_copy(c->error));
+    else if (!ready)
+        g_set_error(error, FUSION_ERROR, FUSION_ERROR_CANCELLED,
+                    "%s: waiting for the model was cancelled", c->folder);
+    g_mutex_unlock(&c->lock);
+    if (cancel)
+        g_cancellable_disconnect(cancel, handler);
+    return ready;
+}
+
+void
+fusion_model_get_info(fusion_model *model, fusion_model_info *info)
+{
+    core *c = model->core;
+    *info = (fusion_model_info){
+        .folder = c->folder,
+        .name = c->name,
+        .device = c->device_name,
+        .device_is_cpu = c->device_is_cpu,
+        .precision = precision_name(c->precision),
+        .max_context = model->max_context,
+        .image_side = c->config->vision.side,
+        .latent_tokens = c->latent_tokens,
+        .default_latent_tokens = c->config->align.default_q,
+    };
+    g_mutex_lock(&c->lock);
+    if (c->engine.device) {
+        uint64_t peak;
+        gpu_device_get_memory(c->engine.device, &info->device_bytes, &peak);
+    }
+    g_mutex_unlock(&c->lock);
+}
+
+char **
+fusion_list_devices(GError **error)
+{
+    GError *local = NULL;
+    g_autoptr(GArray) list = gpu_device_list(&local);
+    if (!list) {
+        error_take(error, local, NULL);
+        return NULL;
+    }
+    char **names = g_new0(char *, list->len + 1);
+    for (guint i = 0; i < list->len; i++)
+        names[i] = g_strdup(g_array_index(list, gpu_device_info, i).name);
+    return names;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session_priv.h"
+
+#include <math.h>
+
+#include "choices.h"
+#include "stream.h"
+#include "token_pick.h"
+
+/* One request while it runs. */
+typedef struct {
+    core *core;
+    request *request;
+    gint64 begun_us;
+    prompt *prompt;
+    uint32_t prompt_tokens;
+    GArray *ids, *logprobs;
+    double end_logprob; /* of the end token, if the answer ended with one */
+    char *text;
+    fusion_answer answer;
+    fusion_choice *choices;
+} run;
+
+static double
+ms_since(gint64 us)
+{
+    return (double) (g_get_monotonic_time() - us) / 1000;
+}
+
+/* exp of the mean log-probability of the first n tokens. */
+static double
+confidence_of(const run *x, uint32_t n)
+{
+    if (n == 0)
+        return exp(x->end_logprob);
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        sum += g_array_index(x->logprobs, float, i);
+    return exp(sum / n);
+}
+
+/* Fills in what an answer has in any case. Pointers stay with x. */
+static void
+fill_answer(run *x, uint32_t n_tokens, bool final)
+{
+    fusion_answer *a = &x->answer;
+    a->id = x->request->id;
+    a->question = x->request->question->text;
+    a->text = x->text;
+    a->final = final;
+    a->token_ids = (const uint32_t *) (void *) x->ids->data;
+    a->logprobs = (const float *) (void *) x->logprobs->data;
+    a->n_tokens = n_tokens;
+    a->prompt_tokens = x->prompt_tokens;
+    a->metrics.total_ms = ms_since(x->request->asked_us);
+}
+
+static void
+add_state_times(run *x)
+{
+    net_times t;
+    net_state_get_times(x->core->engine.state, &t);
+    x->answer.metrics.guided_ms = t.guided_ms;
+    x->answer.metrics.prefill_ms = t.prefill_ms;
+}
+
+/* ---- before the first token --------------------------------------------------------------- */
+
+/* Room for n positions behind the prompt. */
+static bool
+check_room(run *x, uint32_t n, GError **error)
+{
+    uint32_t max = x->request->session->model->max_context;
+    if (x->prompt_tokens <= max && n <= max - x->prompt_tokens)
+        return true;
+    g_set_error(error, FUSION_ERROR, FUSION_ERROR_TOO_LONG,
+                "the prompt takes %u positions (%u of them image and latent tokens) and the answer "
+                "%u or more, max-context is %u: ask shorter, take fewer latent tokens or a smaller "
+                "vision grid, or raise max-context",
+                x->prompt_tokens, x->prompt_tokens - x->prompt->ids->len, n, max);
+    return false;
+}
+
+static bool
+prefill(run *x, net_output *out, GError **error)
+{
+    core *c = x->core;
+    request *r = x->request;
+    if (!engine_ensure_state(c, r->session->model->max_context, error))
+        return false;
+    bool fresh;
+    net_frame *frame =
+        engine_frame(c, r->frame, r->q, r->tap, r->tap_user, r->cancel, &fresh, error);
+    if (!frame)
+        return false;
+    if (fresh) {
+        net_times t;
+        net_frame_get_times(frame, &t);
+        x->answer.metrics.preprocess_ms = t.preprocess_ms;
+        x->answer.metrics.global_ms = t.global_ms;
+    }
+    scheduler_sweep(c);
+    net_state_set_tap(c->engine.state, r->tap, r->tap_user);
+    bool ok = net_prefill(c->engine.state, frame, &x->prompt->net, r->cancel, out, error);
+    net_state_set_tap(c->engine.state, NULL, NULL);
+    if (ok)
+        add_state_times(x);
+    return ok;
+}
+
+/* ---- a free answer ------------------------------------------------------------------------ */
+
+static bool
+is_stop_token(const core *c, uint32_t token)
+{
+    for (uint32_t i = 0; i < c->generation.n_stop_tokens; i++) {
+        if (c->generation.stop_tokens[i] == token)
+            return true;
+    }
+    return false;
+}
+
+static bool
+pick(run *x, token_picker *picker, const net_output *out, uint32_t *token, float *logprob,
+     GError **error)
+{
+    if (token_picker_is_argmax(picker) && isfinite(out->argmax_logprob)) {
+        *token = out->argmax;
+        *logprob = out->argmax_logprob;
+        return true;
+    }
+    if (token_picker_pick(picker, out->logits, out->vocab, (const uint32_t *) (void *) x->ids->data,
+                          x->ids->len, token, logprob))
+        return true;
+    g_set_error(error, FUSION_ERROR, FUSION_ERROR_FAILED,
+                "%s: the model's %u logits are no numbers: damaged weights, or values too large "
+                "for precision=f16 (try f32)",
+                x->core->folder, out->vocab);
+    return false;
+}
+
+static void
+tell_partial(run *x, const text_stream *stream)
+{
+    char *text = text_stream_text(stream);
+    if (g_strcmp0(text, x->text) == 0 || !*text) {
+        g_free(text);
+        return;
+    }
+    g_free(x->text);
+    x->text = text;
+    fill_answer(x, x->ids->len, false);
+    x->answer.confidence = confidence_of(x, x->ids->len);
+    x->request->fn(&x->answer, x->request->user);
+}
+
+static bool
+generate(run *x, net_output *out, GError **error)
+{
+    core *c = x->core;
+    request *r = x->request;
+    /* The last token of an answer is never fed back, but leave the place for it. */
+    uint32_t room = r->session->model->max_context - x->prompt_tokens;
+    uint32_t max_new_tokens = MIN(r->generation.max_new_tokens, room);
+    g_autoptr(token_picker) picker = token_picker_new(&r->generation);
+    g_autoptr(text_stream) stream = text_stream_new(c->tokenizer, r->generation.stop_strings);
+    for (bool stopped = false; !stopped;) {
+        uint32_t token;
+        float logprob;
+        if (!pick(x, picker, out, &token, &logprob, error))
+            return false;
+        if (x->answer.metrics.first_token_ms == 0)
+            x->answer.metrics.first_token_ms = ms_since(r->asked_us);
+        if (is_stop_token(c, token)) {
+            x->end_logprob = logprob;
+            break;
+        }
+        g_array_append_val(x->ids, token);
+        g_array_append_val(x->logprobs, logprob);
+        stopped = text_stream_push(stream, token);
+        if (!stopped && x->ids->len >= max_new_tokens) {
+            x->answer.truncated = stopped = true;
+            break;
+        }
+        if (stopped)
+            break;
+        if (r->partial)
+            tell_partial(x, stream);
+        scheduler_sweep(c);
+        gint64 step_us = g_get_monotonic_time();
+        if (!net_decode(c->engine.state, token, r->cancel, out, error))
+            return false;
+        x->answer.metrics.decode_ms += ms_since(step_us);
+        if (g_cancellable_set_error_if_cancelled(r->cancel, error))
+            return false;
+    }
+    text_stream_finish(stream);
+    g_free(x->text);
+    x->text = text_stream_text(stream);
+    uint32_t n = text_stream_tokens(stream);
+    fill_answer(x, n, true);
+    x->answer.confidence = confidence_of(x, n);
+    return true;
+}
+
+/* ---- one of the choices ------------------------------------------------------------------- */
+
+static bool
+choose(run *x, GPtrArray *scored, net_output *out, GError **error)
+{
+    core *c = x->core;
+    request *r = x->request;
+    x->answer.metrics.first_token_ms = ms_since(r->asked_us);
+    gint64 begun_us = g_get_monotonic_time();
+    if (!choices_score(scored, c->engine.state, out, c->end_token, r->cancel, error))
+        return false;
+    x->answer.metrics.decode_ms = ms_since(begun_us);
+    uint32_t best = choices_normalise(scored);
+    x->choices = g_new0(fusion_choice, scored->len);
+    for (guint i = 0; i < scored->len; i++) {
+        const scored_choice *s = g_ptr_array_index(scored, i);
+        x->choices[i] = (fusion_choice){r->question->choices[i], s->probability};
+    }
+    const scored_choice *winner = g_ptr_array_index(scored, best);
+    g_array_append_vals(x->ids, winner->ids->data, winner->ids->len);
+    g_array_append_vals(x->logprobs, winner->logprobs->data, winner->logprobs->len);
+    x->text = g_strstrip(g_strdup(r->question->choices[best]));
+    fill_answer(x, x->ids->len, true);
+    x->answer.confidence = winner->probability;
+    x->answer.choices = x->choices;
+    x->answer.n_choices = scored->len;
+    return true;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+static bool
+answer(run *x, GError **error)
+{
+    core *c = x->core;
+    request *r = x->request;
+    if (g_cancellable_set_error_if_cancelled(r->cancel, error))
+        return false;
+    x->answer.metrics.queue_ms = (double) (x->begun_us - r->asked_us) / 1000;
+    x->prompt =
+        prompt_new(c->template, c->tokenizer, r->system_prompt, (const char *const *) r->turns,
+                   r->n_turns, r->question->text, r->grid, error);
+    if (!x->prompt)
+        return false;
+    x->prompt_tokens = net_prompt_length(c->engine.model, &x->prompt->net, r->q);
+    g_autoptr(GPtrArray) scored = NULL;
+    uint32_t longest = 1;
+    if (r->question->choices) {
+        scored = choices_encode(c->tokenizer, r->question->choices, error);
+        if (!scored)
+            return false;
+        for (guint i = 0; i < scored->len; i++)
+            longest = MAX(longest, ((scored_choice *) g_ptr_array_index(scored, i))->ids->len);
+    }
+    net_output out;
+    if (!check_room(x, longest, error) || !prefill(x, &out, error))
+        return false;
+    bool ok = scored ? choose(x, scored, &out, error) : generate(x, &out, error);
+    /* Whoever cancelled does not want it any more, ready or not. */
+    return ok && !g_cancellable_set_error_if_cancelled(r->cancel, error);
+}
+
+bool
+request_run(core *c, request *r)
+{
+    run x = {
+        .core = c,
+        .request = r,
+        .begun_us = g_get_monotonic_time(),
+        .ids = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
+        .logprobs = g_array_new(FALSE, FALSE, sizeof(float)),
+    };
+    GError *local = NULL;
+    bool lost = false;
+    if (answer(&x, &local)) {
+        request_finish(c, r, &x.answer);
+    } else {
+        g_autoptr(GError) error = NULL;
+        error_take(&error, local, NULL);
+        lost = error->code == FUSION_ERROR_DEVICE_LOST;
+        request_finish_error(c, r, error);
+    }
+    g_clear_pointer(&x.prompt, prompt_free);
+    g_array_unref(x.ids);
+    g_array_unref(x.logprobs);
+    g_free(x.text);
+    g_free(x.choices);
+    return !lost;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "session_priv.h"
+
+/* Questions about one frame share what is computed of it, so a session's turn is one frame; but not
+ * for longer than this many questions while others wait. */
+#define TURN_LENGTH 8
+
+/* ---- choosing ----------------------------------------------------------------------------- */
+
+static void
+end_turn(core *c)
+{
+    g_clear_pointer(&c->turn_identity, g_atomic_rc_box_release);
+    c->turn_served = 0;
+}
+
+/* With the lock. */
+static request *
+take_from(core *c, fusion_session *s)
+{
+    request *r = g_queue_pop_head(&s->queue);
+    s->running = r;
+    c->turn_served++;
+    return r;
+}
+
+/* With the lock: the next request, or NULL. Sessions take turns. */
+static request *
+take_next(core *c)
+{
+    fusion_session *last = g_queue_peek_tail(&c->sessions);
+    request *head = last ? g_queue_peek_head(&last->queue) : NULL;
+    if (head && c->turn_identity == head->frame->identity && c->turn_served < TURN_LENGTH)
+        return take_from(c, last);
+    end_turn(c);
+    for (guint i = g_queue_get_length(&c->sessions); i > 0; i--) {
+        fusion_session *s = g_queue_pop_head(&c->sessions);
+        g_queue_push_tail(&c->sessions, s);
+        head = g_queue_peek_head(&s->queue);
+        if (head) {
+            c->turn_identity = g_atomic_rc_box_acquire(head->frame->identity);
+            return take_from(c, s);
+        }
+    }
+    return NULL;
+}
+
+/* With the lock: any request that waits, or only a cancelled one. */
+static request *
+take_waiting(core *c, bool cancelled_only)
+{
+    for (GList *l = c->sessions.head; l; l = l->next) {
+        fusion_session *s = l->data;
+        for (GList *m = s->queue.head; m; m = m->next) {
+            request *r = m->data;
+            if (!cancelled_only || g_cancellable_is_cancelled(r->cancel)) {
+                g_queue_delete_link(&s->queue, m);
+                return r;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void
+finish_waiting(core *c, bool cancelled_only, const GError *error)
+{
+    for (;;) {
+        g_mutex_lock(&c->lock);
+        request *r = take_waiting(c, cancelled_only);
+        g_mutex_unlock(&c->lock);
+        if (!r)
+            return;
+        request_finish_error(c, r, error);
+    }
+}
+
+void
+scheduler_sweep(core *c)
+{
+    g_autoptr(GError) cancelled =
+        g_error_new_literal(FUSION_ERROR, FUSION_ERROR_CANCELLED, "the request was cancelled");
+    finish_waiting(c, true, cancelled);
+}
+
+/* ---- loading ------------------------------------------------------------------------------ */
+
+static void
+fail(core *c, const GError *error)
+{
+    engine_unload(c);
+    core_set_state(c, FUSION_FAILED, 0, error);
+}
+
+/* Whether to try again later: what is wrong lies with the device, not with the files. */
+static bool
+may_recover(const GError *error)
+{
+    switch ((fusion_error) error->code) {
+    case FUSION_ERROR_DEVICE:
+    case FUSION_ERROR_DEVICE_LOST:
+    case FUSION_ERROR_MEMORY:
+    case FUSION_ERROR_FAILED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* FALSE when the model is being closed. Nothing is queued meanwhile: requests are refused. */
+static bool
+pause_for(core *c, gint64 seconds)
+{
+    gint64 until = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+    g_mutex_lock(&c->lock);
+    while (!c->quit && g_get_monotonic_time() < until)
+        g_cond_wait_until(&c->cond, &c->lock, until);
+    bool go_on = !c->quit;
+    g_mutex_unlock(&c->lock);
+    return go_on;
+}
+
+/* The device was lost: everybody is told, then it is opened and loaded anew until that works. */
+static void
+recover(core *c)
+{
+    g_autoptr(GError) lost =
+        g_error_new(FUSION_ERROR, FUSION_ERROR_DEVICE_LOST,
+                    "%s: the device %s was lost; it is being opened anew, ask again later",
+                    c->folder, c->device_name);
+    core_set_state(c, FUSION_LOST, 0, lost); /* from here on new requests are refused */
+    finish_waiting(c, false, lost);
+    engine_unload(c);
+    c->reloading = true;
+    for (gint64 delay = 1; pause_for(c, delay); delay = MIN(delay * 2, 30)) {
+        g_autoptr(GError) error = NULL;
+        GError *local = NULL;
+        if (engine_load(c, &local)) {
+            core_set_state(c, FUSION_READY, 1, NULL);
+            break;
+        }
+        error_take(&error, local, NULL);
+        engine_unload(c);
+        if (!may_recover(error)) {
+            if (error->code != FUSION_ERROR_CANCELLED)
+                fail(c, error);
+            break;
+        }
+        g_debug("%s: not back yet: %s", c->folder, error->message);
+    }
+    c->reloading = false;
+}
+
+static void
+load(core *c)
+{
+    GError *local = NULL;
+    if (engine_load(c, &local)) {
+        core_set_state(c, FUSION_READY, 1, NULL);
+        return;
+    }
+    g_autoptr(GError) error = NULL;
+    error_take(&error, local, NULL);
+    if (error->code == FUSION_ERROR_DEVICE_LOST)
+        recover(c);
+    else
+        fail(c, error);
+}
+
+/* ---- the thread --------------------------------------------------------------------------- */
+
+gpointer
+scheduler_thread(gpointer core_pointer)
+{
+    core *c = core_pointer;
+    load(c);
+    g_mutex_lock(&c->lock);
+    while (!c->quit) {
+        bool failed = c->state == FUSION_FAILED;
+        g_autoptr(GError) error = failed ? g_error_copy(c->error) : NULL;
+        g_mutex_unlock(&c->lock);
+        scheduler_sweep(c);
+        if (failed)
+            finish_waiting(c, false, error);
+        g_mutex_lock(&c->lock);
+        request *r = take_next(c);
+        if (r) {
+            g_mutex_unlock(&c->lock);
+            if (!request_run(c, r))
+                recover(c);
+            g_mutex_lock(&c->lock);
+        } else if (!c->quit) {
+            g_cond_wait(&c->cond, &c->lock);
+        }
+    }
+    end_turn(c);
+    g_mutex_unlock(&c->lock);
+    engine_unload(c);
+    return NULL;
+}

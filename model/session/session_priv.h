@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * session_priv.h: what the files of session/ share.
+ *
+ * A `core` is one loaded copy of a checkpoint with its scheduler thread; a fusion_model is an
+ * opener's handle on it (openers may differ in max_context). core->lock protects what is marked
+ * (L); the engine (net_model, net_state, net_frames) belongs to the scheduler thread.
+ */
+#pragma once
+
+#include "fusion.h"
+
+#include "fmt_safetensors.h"
+#include "fmt_tokenizer.h"
+#include "net.h"
+#include "prompt.h"
+
+typedef struct core core;
+typedef struct request request;
+
+/* ---- errors.c ----------------------------------------------------------------------------- */
+
+/* The FUSION_ERROR for an error of a layer below. */
+fusion_error error_code_of(const GError *lower);
+/* Sets *error to `lower` (taken) in the domain FUSION_ERROR, its message after "prefix: " if prefix
+ * is given. Returns false. */
+bool error_take(GError **error, GError *lower, const char *prefix);
+
+/* ---- frame.c ------------------------------------------------------------------------------ */
+
+struct fusion_frame {
+    gatomicrefcount refs;
+    net_image image;
+    GBytes *owner;
+    /* A small object of its own, so that a cache can know a frame again without keeping its pixels:
+     * as long as somebody holds the identity, no other frame has the same. */
+    void *identity; /* g_atomic_rc_box */
+};
+
+/* ---- generation.c ------------------------------------------------------------------------- */
+
+typedef struct {
+    fusion_generation defaults;
+    uint32_t stop_tokens[16];
+    uint32_t n_stop_tokens;
+} generation_config;
+
+/* generation_config.json if there is one; stop tokens of the config otherwise. */
+bool generation_config_load(generation_config *g, const net_config *config, GError **error);
+void generation_config_clear(generation_config *g);
+bool generation_check(const fusion_generation *g, GError **error);
+
+/* ---- model.c ------------------------------------------------------------------------------ */
+
+typedef struct {
+    uint32_t id;
+    gatomicrefcount refs;
+    fusion_model *model;
+    fusion_model_fn fn;
+    void *user;
+    bool removed;    /* (L) */
+    GThread *caller; /* (L) thread that is in fn now, or NULL */
+} watcher;
+
+/* An opener's handle. */
+struct fusion_model {
+    gint refs; /* the step to 0 only under the registry's lock */
+    core *core;
+    uint32_t max_context;
+};
+
+/* What a load makes and a lost device destroys. Scheduler thread only, but for `device` (L). */
+typedef struct {
+    gpu_device *device;
+    ops *ops;
+    net_model *model;
+    net_state *state;
+    uint32_t state_context; /* positions that the state has */
+} engine;
+
+typedef struct {
+    void *identity; /* of the frame, a reference; NULL: nothing valid in it */
+    uint32_t q;
+    net_frame *frame;
+    uint64_t used; /* for the choice of the oldest */
+} frame_slot;
+
+/* Two: the frame of a turn, and the one of the session before it, whose follow-up may come. Each
+ * holds maps and context keys and values of a picture, 200 MB at full size. */
+#define FRAME_SLOTS 2
+
+struct core {
+    /* Fixed once opened. */
+    char *folder, *name; /* real path; its last component */
+    char *device_key;    /* index in gpu_device_list, as text */
+    char device_name[256];
+    bool device_is_cpu;
+    net_precision precision, stored_precision;
+    net_config *config;
+    fmt_tokenizer *tokenizer;
+    prompt_template *template;
+    generation_config generation;
+    uint32_t end_token; /* what ends an answer in the template */
+    uint32_t *latent_tokens;
+    GThread *thread;
+    GPtrArray *handles; /* fusion_model, not owned; under the registry's lock */
+
+    GMutex lock;
+    GCond cond; /* (L) anything changed */
+    bool quit;  /* (L) */
+    GCancellable *quit_cancel;
+    fusion_model_state state; /* (L) */
+    double fraction;          /* (L) */
+    GError *error;            /* (L) with FAILED and LOST */
+    GPtrArray *watchers;      /* (L) owns a reference of each */
+    uint32_t last_watcher;    /* (L) */
+    GQueue sessions;          /* (L) fusion_session; the one served last is at the tail */
+    void *turn_identity;      /* (L) frame of the turn that goes on, a reference or NULL */
+    uint32_t turn_served;     /* (L) */
+    uint32_t want_context;    /* (L) the largest max_context among the handles so far */
+    bool reloading;           /* scheduler thread: after a loss, progress is not told */
+
+    engine engine;
+    frame_slot slots[FRAME_SLOTS];
+    uint64_t slot_clock;
+};
+
+uint64_t registry_next_id(void);
+/* Number of loaded copies in the process. For tests. */
+uint32_t registry_count(void);
+
+/* ---- watch.c ------------------------------------------------------------------------------ */
+
+/* Scheduler thread, without the lock: sets the state and tells the watchers. `error` is copied. */
+void core_set_state(core *c, fusion_model_state state, double fraction, const GError *error);
+void watcher_unref(watcher *w);
+
+/* ---- scheduler.c -------------------------------------------------------------------------- */
+
+gpointer scheduler_thread(gpointer core_pointer);
+/* Ends what was cancelled while it queued. Called between the steps of running requests too, so
+ * that closing a session does not wait for another's answer. */
+void scheduler_sweep(core *c);
+
+/* ---- engine.c ----------------------------------------------------------------------------- */
+
+/* Loads weights, makes a state, and runs a first request so that every kernel is compiled. Opens
+ * the device if engine.device is NULL. */
+bool engine_load(core *c, GError **error);
+/* Frees all of it, the device too. */
+void engine_unload(core *c);
+/* A state of at least max_context positions, as many as any opener wants if that fits. */
+bool engine_ensure_state(core *c, uint32_t max_context, GError **error);
+/* The frame's features for q latent tokens, computed now or found; *fresh tells which. With tap:
+ * always computed. */
+net_frame *engine_frame(core *c, fusion_frame *frame, uint32_t q, net_tap_fn tap, void *tap_user,
+                        GCancellable *cancel, bool *fresh, GError **error);
+
+/* ---- session.c, run.c --------------------------------------------------------------------- */
+
+struct fusion_session {
+    fusion_model *model;
+    char *name;
+    GQueue queue;     /* (L) request */
+    request *running; /* (L) */
+    uint32_t pending; /* (L) not ended; without one whose final callback runs */
+    uint32_t open;    /* (L) whose final callback has not returned */
+    bool closing;     /* (L) */
+};
+
+struct request {
+    uint64_t id;
+    fusion_session *session;
+    fusion_frame *frame;
+    fusion_question *question;
+    char *system_prompt;
+    uint32_t q, grid;
+    fusion_generation generation;
+    bool partial;
+    char **turns;
+    uint32_t n_turns;
+    net_tap_fn tap;
+    void *tap_user;
+    fusion_answer_fn fn;
+    void *user;
+    GDestroyNotify destroy;
+    GCancellable *cancel;
+    gint64 asked_us;
+};
+
+/* Runs a request and ends it. FALSE if the device was lost (the request has ended with it). */
+bool request_run(core *c, request *r);
+/* Ends a request with an error (not taken), or with an answer: the final callback, and frees it. */
+void request_finish_error(core *c, request *r, const GError *error);
+void request_finish(core *c, request *r, const fusion_answer *answer);
