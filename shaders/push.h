@@ -32,6 +32,75 @@ PUSH_STRUCT(push_matmul) {
     uint out_first, out_stride;
 };
 
+/* norm.comp: y = norm(x) weight + bias; y_cols: cols, or with the padding that may be zeroed */
+PUSH_STRUCT(push_norm) {
+    uint rows, cols, y_cols;
+    uint x_first, x_stride, y_first, y_stride, sum_first, sum_stride;
+    float eps, sum_scale;
+};
+
+/* attention.comp, attention_cpu.comp: lib/attention.glsl; group: query heads of a kv head */
+PUSH_STRUCT(push_attention) {
+    uint q_len, kv_len, group, mean_from, length_index;
+    uint q_first, q_stride, k_first, k_stride, v_first, v_stride, y_first, y_stride;
+    float scale;
+};
+
+/* attention_window.comp: rows of q and y */
+PUSH_STRUCT(push_attention_window) {
+    uint rows, windows;
+    uint q_first, q_stride, k_first, k_stride, v_first, v_stride, y_first, y_stride;
+    float scale;
+};
+
+/* rope.comp: rows of x, q the same matrix as an output, k and v the caches */
+PUSH_STRUCT(push_rope) {
+    uint rows, heads, kv_heads, position_index;
+    uint x_first, x_stride, q_first;
+    uint k_first, k_stride, k_rows, v_first, v_stride, v_rows;
+    uint table_first, table_stride, table_rows;
+};
+
+/* rows.comp: x the source (EMBED: rows x_row .. x_row + x_rows of the table), f the features */
+PUSH_STRUCT(push_rows) {
+    uint rows, cols, y_cols, per_row, index_first;
+    uint x_first, x_stride, x_row, x_rows, x_cols, table_rows;
+    uint y_first, y_stride, y_rows;
+    uint f_first, f_stride, f_rows;
+};
+
+/* columns.comp: sources a, b, c; cols of the result */
+PUSH_STRUCT(push_columns) {
+    uint rows, cols, y_cols;
+    uint a_first, a_stride, a_cols, b_first, b_stride, b_cols, c_first, c_stride;
+    uint y_first, y_stride;
+};
+
+/* grid.comp: an n x n result from a side x side grid; w: windows (POOL), tiles (JOIN) */
+PUSH_STRUCT(push_grid) {
+    uint side, n, w, cols, y_cols;
+    uint x_first, x_stride, y_first, y_stride;
+};
+
+/* resize.comp: firsts and strides in pixels; step: chunks of weights of one output place */
+PUSH_STRUCT(push_resize) {
+    uint in_w, in_h, out_w, out_h, step;
+    uint src_first, src_stride, row0, rows, mid_stride;
+    uint tiles, tile_w, tile_h, dst_first, dst_stride;
+};
+
+/* patches.comp: rows of y; grid: patches along a side */
+PUSH_STRUCT(push_patches) {
+    uint rows, side, grid, y_cols;
+    uint x_first, x_stride, y_first, y_stride;
+};
+
+/* token.comp: y_first in entries of 16 bytes */
+PUSH_STRUCT(push_token) {
+    uint rows, cols, k;
+    uint x_first, x_stride, y_first;
+};
+
 #ifndef GL_core_profile
 #undef uint
 #endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "chunk.h"
+
+#include "attention.spv.h"
+#include "attention_cpu.spv.h"
+#include "attention_window.spv.h"
+#include "attention_window_cpu.spv.h"
+#include "push.h"
+
+#define MAX_HEAD_DIM 256u
+#define MAX_WINDOW 32u
+#define FALLBACK_ROWS 8u /* attention.comp: ROWS */
+
+void
+ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *a)
+{
+    static const char op[] = "attention";
+    const bool cpu = chunk_texels(o), f16 = a->q.dtype == OPS_F16;
+    const unsigned type = 1u << a->q.dtype;
+
+    OPS_REQUIRE(cmd, op, a->head_dim && a->head_dim % 4 == 0 && a->head_dim <= MAX_HEAD_DIM,
+                "head_dim: expected a multiple of 4, at most %u, found %u", MAX_HEAD_DIM,
+                a->head_dim);
+    OPS_REQUIRE(cmd, op, a->kv_heads && a->heads && a->heads % a->kv_heads == 0,
+                "heads: expected a multiple of the kv heads, found %u and %u", a->heads,
+                a->kv_heads);
+    OPS_REQUIRE(cmd, op, a->batch && a->q.rows % a->batch == 0 && a->k.rows % a->batch == 0,
+                "batch: expected a divisor of %u and %u rows, found %u", a->q.rows, a->k.rows,
+                a->batch);
+    OPS_REQUIRE(cmd, op, !a->causal || a->batch == 1, "batch: expected 1 (causal), found %u",
+                a->batch);
+    if (!chunk_check(o, cmd, op, "q", &a->q, OPS_TYPE_ANY, a->q.rows, a->heads * a->head_dim) ||
+        !chunk_check(o, cmd, op, "k", &a->k, type, a->k.rows, a->kv_heads * a->head_dim) ||
+        !chunk_check(o, cmd, op, "v", &a->v, type, a->k.rows, a->kv_heads * a->head_dim) ||
+        !chunk_check_out(o, cmd, op, "out", &a->out, type, a->q.rows, a->heads * a->head_dim))
+        return;
+    const ops_u32 length = a->causal ? a->pos : a->kv_valid;
+    if (length.buf &&
+        !chunk_check_words(cmd, op, a->causal ? "pos" : "kv_valid", length.buf, length.index, 1))
+        return;
+    const uint32_t q_len = a->q.rows / a->batch, kv_len = a->k.rows / a->batch;
+    if (!q_len)
+        return;
+    OPS_REQUIRE(cmd, op, kv_len, "k: expected at least one row for each block, found none");
+
+    ops_binding q = ops_bind(&a->q), k = ops_bind(&a->k), v = ops_bind(&a->v);
+    ops_binding y = ops_bind(&a->out);
+    push_attention push = {
+        .q_len = q_len,
+        .kv_len = kv_len,
+        .group = a->heads / a->kv_heads,
+        .mean_from = a->mean_from,
+        .q_first = q.first,
+        .q_stride = a->q.stride,
+        .k_first = k.first,
+        .k_stride = a->k.stride,
+        .v_first = v.first,
+        .v_stride = a->v.stride,
+        .y_first = y.first,
+        .y_stride = a->out.stride,
+        .scale = a->scale,
+    };
+    const gpu_span len =
+        length.buf ? chunk_words(length.buf, length.index, 1, &push.length_index) : y.span;
+    /* A lane keeps at most 4 quads of a head's columns for all its rows; wider heads are shared. */
+    const uint32_t quads = ops_div_up(a->head_dim / 4, o->lanes);
+    const uint32_t split = ops_div_up(quads, 4), cols = ops_div_up(quads, split);
+    const uint32_t rows = !cpu ? FALLBACK_ROWS : q_len == 1 ? 1 : 8;
+    const gpu_kernel_desc desc = {
+        .name = op,
+        CHUNK_SPIRV(o, attention),
+        .n_binds = 5,
+        .binds = {CHUNK_READ(o), CHUNK_READ(o), CHUNK_READ(o), OPS_READ, OPS_WRITE},
+        .push_bytes = sizeof(push),
+        .n_spec = cpu ? 8 : 5,
+        .spec = {chunk_lanes(o), f16, a->head_dim, a->causal, length.buf != NULL, rows, cols,
+                 split},
+    };
+    const gpu_span spans[] = {q.span, k.span, v.span, len, y.span};
+    ops_dispatch(o, cmd, &desc, spans, &push, ops_div_up(q_len, rows), a->heads * (cpu ? split : 1),
+                 a->batch, 4.0 * a->q.rows * kv_len * a->heads * a->head_dim);
+}
+
+void
+ops_window_attention(ops *o, gpu_cmd *cmd, const ops_window_attention_args *a)
+{
+    static const char op[] = "window_attention";
+    const uint32_t d = a->heads * a->head_dim, n = a->q.rows;
+    const unsigned type = 1u << a->q.dtype;
+
+    OPS_REQUIRE(cmd, op, a->head_dim && a->head_dim % 4 == 0,
+                "head_dim: expected a multiple of 4, found %u", a->head_dim);
+    OPS_REQUIRE(cmd, op, a->window && a->window <= MAX_WINDOW && a->windows,
+                "window: expected 1 to %u keys in 1 or more windows, found %u in %u", MAX_WINDOW,
+                a->window, a->windows);
+    if (!chunk_check(o, cmd, op, "q", &a->q, OPS_TYPE_ANY, n, d) ||
+        !chunk_check(o, cmd, op, "k", &a->k, type, a->windows * a->window, d) ||
+        !chunk_check(o, cmd, op, "v", &a->v, type, a->windows * a->window, d) ||
+        !chunk_check_out(o, cmd, op, "out", &a->out, type, n, d))
+        return;
+    if (!n || !d)
+        return;
+
+    ops_binding q = ops_bind(&a->q), k = ops_bind(&a->k), v = ops_bind(&a->v);
+    ops_binding y = ops_bind(&a->out);
+    const gpu_kernel_desc desc = {
+        .name = op,
+        CHUNK_SPIRV(o, attention_window),
+        .n_binds = 4,
+        .binds = {CHUNK_READ(o), CHUNK_READ(o), CHUNK_READ(o), OPS_WRITE},
+        .push_bytes = sizeof(push_attention_window),
+        .n_spec = 4,
+        .spec = {chunk_lanes(o), a->q.dtype == OPS_F16, a->head_dim, a->window},
+    };
+    const gpu_span spans[] = {q.span, k.span, v.span, y.span};
+    const push_attention_window push = {
+        .rows = n,
+        .windows = a->windows,
+        .q_first = q.first,
+        .q_stride = a->q.stride,
+        .k_first = k.first,
+        .k_stride = a->k.stride,
+        .v_first = v.first,
+        .v_stride = a->v.stride,
+        .y_first = y.first,
+        .y_stride = a->out.stride,
+        .scale = a->scale,
+    };
+    ops_dispatch(o, cmd, &desc, spans, &push, ops_div_up(n, chunk_lanes(o)), a->heads, 1,
+                 4.0 * n * a->window * d);
+}

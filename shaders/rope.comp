@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+// Rotary embedding of q in place and of k into the cache, v beside it: a workgroup does a row, its lanes
+// UNIT pairs of a head each. UNIT is 4 where half a head is a multiple of 4, else 2.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "push.h"
+#include "lib/mat.glsl"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const bool F16 = false;
+layout(constant_id = 2) const uint HEAD_DIM = 64;
+layout(constant_id = 3) const uint UNIT = 4;
+layout(constant_id = 4) const bool POSITION = false;
+
+MAT_IN(0, x)
+MAT_IN(1, table)
+layout(set = 0, binding = 2, std430) readonly buffer position_block { uint positions[]; };
+MAT_OUT(3, q)
+MAT_OUT(4, k)
+MAT_OUT(5, v)
+layout(push_constant) uniform push_t { push_rope p; };
+
+const uint HALF = HEAD_DIM / 2;
+const uint UNITS = HALF / UNIT;
+
+vec4 x_read(uint e)
+{
+    if (UNIT == 4)
+        return x_quad(e / 4, F16);
+    return vec4(x_elem(e, F16), x_elem(e + 1, F16), 0, 0);
+}
+
+vec4 table_read(uint e)
+{
+    if (UNIT == 4)
+        return table_quad(e / 4, false);
+    return vec4(table_elem(e, false), table_elem(e + 1, false), 0, 0);
+}
+
+// Two elements, e even.
+#define STORE2(name)                                                                               \
+    void name##_store2(uint e, vec2 a)                                                             \
+    {                                                                                              \
+        if (F16) {                                                                                 \
+            name[e >> 3][(e >> 1) & 3] = packHalf2x16(a);                                          \
+        } else {                                                                                   \
+            name[e >> 2][e & 3] = floatBitsToUint(a.x);                                            \
+            name[e >> 2][(e & 3) + 1] = floatBitsToUint(a.y);                                      \
+        }                                                                                          \
+    }                                                                                              \
+    void name##_store(uint e, vec4 a)                                                              \
+    {                                                                                              \
+        if (UNIT == 4)                                                                             \
+            name##_store4(e, a, F16);                                                              \
+        else                                                                                       \
+            name##_store2(e, a.xy);                                                                \
+    }
+STORE2(q)
+STORE2(k)
+STORE2(v)
+
+void main()
+{
+    const uint pos0 = POSITION ? min(positions[p.position_index], 0x7fffffffu) : 0;
+    const uint units = (p.heads + 2 * p.kv_heads) * UNITS;
+
+    for (uint row = gl_WorkGroupID.x; row < p.rows; row += gl_NumWorkGroups.x) {
+        const uint pos = pos0 + row;
+        const uint turn = p.table_first + min(pos, p.table_rows - 1) * p.table_stride;
+        for (uint i = gl_LocalInvocationID.x; i < units; i += gl_WorkGroupSize.x) {
+            const uint head = i / UNITS;
+            const uint c = (i % UNITS) * UNIT;
+            const uint at = row * p.x_stride + head * HEAD_DIM + c;
+            vec4 a = x_read(p.x_first + at);
+            vec4 b = x_read(p.x_first + at + HALF);
+            if (head < p.heads + p.kv_heads) {
+                const vec4 cs = table_read(turn + c), sn = table_read(turn + c + HALF);
+                const vec4 turned = a * cs - b * sn;
+                b = b * cs + a * sn;
+                a = turned;
+            }
+            if (head < p.heads) {
+                q_store(p.q_first + at, a);
+                q_store(p.q_first + at + HALF, b);
+            } else if (head < p.heads + p.kv_heads) {
+                const uint e = p.k_first + pos * p.k_stride + (head - p.heads) * HEAD_DIM + c;
+                if (pos < p.k_rows) {
+                    k_store(e, a);
+                    k_store(e + HALF, b);
+                }
+            } else {
+                const uint e =
+                    p.v_first + pos * p.v_stride + (head - p.heads - p.kv_heads) * HEAD_DIM + c;
+                if (pos < p.v_rows) {
+                    v_store(e, a);
+                    v_store(e + HALF, b);
+                }
+            }
+        }
+    }
+}
