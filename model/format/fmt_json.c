@@ -125,7 +125,7 @@ fmt_json_parse(const char *path, const char *data, gsize len, GError **error)
         g_set_error(error, FMT_ERROR, FMT_ERROR_SYNTAX,
                     "%s: expected JSON, found something else at byte %" G_GSIZE_FORMAT
                     " of %" G_GSIZE_FORMAT "%s",
-                    path, at, len, at >= len ? " (is the file cut off?)" : "");
+                    path, at, len, at + 1 >= len ? " (is the file cut off?)" : "");
         cJSON_Delete(root);
         return NULL;
     }
