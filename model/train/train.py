@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import math
+import multiprocessing
 import os
 import time
 
@@ -57,7 +58,8 @@ def forward(model, heads, batch, q, decode=True, drop=None):
     states, features, text = model.guided(batch["guided"][owner], batch["ids"], batch["valid"])
     image = model.image_tokens(features)
     out = {"whole": heads.whole(grid.flatten(1, 2)), "patch": heads.patch(image),
-           "mapping": semantic_mapping_loss(model, states, features, text, batch["valid"])}
+           "mapping": semantic_mapping_loss(model, states, features, text, batch["valid"],
+                                            fixed_targets=True)}
     if not decode:
         return out
     latents, _, pairs = model.frame_context(grid, q)
@@ -97,25 +99,19 @@ class Average:
         torch._foreach_mul_(self.values, d)
         torch._foreach_add_(self.values, [p.detach() for p in model.parameters()], alpha=1 - d)
 
-    @contextlib.contextmanager
-    def applied(self, model):
-        kept = [p.detach().clone() for p in model.parameters()]
-        with torch.no_grad():
-            for p, v in zip(model.parameters(), self.values):
-                p.copy_(v)
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for p, v in zip(model.parameters(), kept):
-                    p.copy_(v)
+    @torch.no_grad()
+    def model(self, config):
+        """A model of its own with the averaged weights: the trained one is shared with others."""
+        copy = FusionModel(config)
+        for p, v in zip(copy.parameters(), self.values):
+            p.copy_(v)
+        return copy.eval()
 
 
 @torch.no_grad()
 def measure(model, heads, batches, q, name):
     """{family: [n, accuracy, majority]} with every answer token right"""
     right, answers = {}, {}
-    model.eval()
     for batch in batches:
         with precision(name):
             logits = forward(model, heads, batch, q)["logits"].float()
@@ -124,7 +120,6 @@ def measure(model, heads, batches, q, name):
         for question, g in zip(batch["asked"], good.tolist()):
             right.setdefault(question.family, []).append(g)
             answers.setdefault(question.family, []).append(question.answer)
-    model.train()
     table = {}
     for f, r in right.items():
         most = max(answers[f].count(a) for a in set(answers[f]))
@@ -143,76 +138,40 @@ def held_out_batches(batcher, side, pictures, each, fixed):
     return out
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("run")
-    p.add_argument("--pool", required=True)
-    p.add_argument("--minutes", type=float, default=90)
-    p.add_argument("--encoder-minutes", type=float, default=6)
-    p.add_argument("--pictures", type=int, default=12)
-    p.add_argument("--questions", type=int, default=4)
-    p.add_argument("--rate", type=float, default=1.2e-3)
-    p.add_argument("--precision", choices=["f32", "bf16"], default="bf16")
-    p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--report", type=int, default=100, help="steps between reports")
-    p.add_argument("--measure-minutes", type=float, default=8)
-    p.add_argument("--dense", type=float, default=0.15, help="the dense losses' weight at the end")
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--steps", type=int, default=0, help="stop after so many steps (a trial)")
-    a = p.parse_args()
-    torch.set_num_threads(a.threads)
-    torch.manual_seed(a.seed)
-    os.makedirs(a.run, exist_ok=True)
-
-    tokenizer = build_tokenizer()
-    raw_config = nano_config(len(tokenizer.vocab) + len(tokenizer.added), tokenizer)
-    config = FusionConfig(raw_config)
-    model = FusionModel(config)
-    model.initialise()
-    heads = DenseHeads(config.width)
-    side = config.vision.side
-    batcher = Batcher(tokenizer, a.seed)
+def work(index, a, model, heads, tokenizer, raw_config, ring, saved):
+    """One worker's training loop. The first one also averages, reports, measures and saves."""
+    torch.set_num_threads(1)
+    first = index == 0
+    config = model.config
+    batcher = Batcher(tokenizer, a.seed + 1000 * index)
     fixed = (torch.tensor(batcher.before), torch.tensor(batcher.between))
-    print("parameters: %.2f M" % (sum(x.numel() for x in model.parameters()) / 1e6), flush=True)
-
-    decayed = [x for x in list(model.parameters()) + list(heads.parameters()) if x.dim() > 1]
-    plain = [x for x in list(model.parameters()) + list(heads.parameters()) if x.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}]
+    trainable = list(model.parameters()) + list(heads.parameters())
+    groups = [{"params": [x for x in trainable if x.dim() > 1], "weight_decay": 0.03},
+              {"params": [x for x in trainable if x.dim() <= 1], "weight_decay": 0.0}]
     try:
         optimiser = torch.optim.AdamW(groups, lr=a.rate, betas=(0.9, 0.98), fused=True)
     except (RuntimeError, TypeError):
         optimiser = torch.optim.AdamW(groups, lr=a.rate, betas=(0.9, 0.98))
     average = Average(model, 0.998)
     state = {"elapsed": 0.0, "step": 0}
-    path = os.path.join(a.run, "checkpoint.pt")
-    if os.path.exists(path):
-        saved = torch.load(path, map_location="cpu")
-        model.load_state_dict(saved["model"])
-        heads.load_state_dict(saved["heads"])
+    if saved:
         optimiser.load_state_dict(saved["optimiser"])
         average.values, average.steps = saved["average"], saved["average_steps"]
-        state = saved["state"]
-        batcher.rng.seed(a.seed + state["step"])
-        print("resumed at step %d, %.1f min" % (state["step"], state["elapsed"] / 60), flush=True)
-
-    ring = Ring(a.pool)
-    while not ring.refresh(100):
-        print("waiting for the pool", flush=True)
-        time.sleep(5)
+        state = dict(saved["state"])
+        batcher.rng.seed(a.seed + 1000 * index + state["step"])
     tables = None
-    log = open(os.path.join(a.run, "log.jsonl"), "a", encoding="utf-8")
+    log = open(os.path.join(a.run, "log.jsonl"), "a", encoding="utf-8") if first else None
     sums, began, last_measure, last_save = {}, time.time(), state["elapsed"], time.time()
-    trainable = list(model.parameters()) + list(heads.parameters())
     total = a.minutes * 60
+    path = os.path.join(a.run, "checkpoint.pt")
 
     def save():
         torch.save({"model": model.state_dict(), "heads": heads.state_dict(),
                     "optimiser": optimiser.state_dict(), "average": average.values,
                     "average_steps": average.steps, "state": state}, path + ".new")
         os.rename(path + ".new", path)
-        with average.applied(model):
-            export(os.path.join(a.run, "export"), model.state_dict(), raw_config,
-                   generation_config(tokenizer), tokenizer)
+        export(os.path.join(a.run, "export"), average.model(config).state_dict(), raw_config,
+               generation_config(tokenizer), tokenizer)
 
     while state["elapsed"] < total and not (a.steps and state["step"] >= a.steps):
         start = time.time()
@@ -222,7 +181,8 @@ def main():
         for g in optimiser.param_groups:
             g["lr"] = max(rate, 1e-6)
         batcher.maker.table = family_weights(progress)
-        batch = batcher.make(ring.draw(batcher.rng, a.pictures, count_weights(progress)), a.questions)
+        batch = batcher.make(ring.draw(batcher.rng, a.pictures, count_weights(progress)),
+                             a.questions)
         batch["fixed"] = fixed
         q = int(batcher.rng.choice(config.query_lens, p=[0.75, 0.25]))
         drop = torch.from_numpy(batcher.rng.rand(len(batch["owner"])) < 0.12)
@@ -248,12 +208,15 @@ def main():
         norm = nn.utils.clip_grad_norm_(trainable, 1.0)
         if torch.isfinite(norm):
             optimiser.step()
-            average.update(model)
+            if first:
+                average.update(model)
         state["step"] += 1
         state["elapsed"] += min(time.time() - start, 30)
         for k, v in parts.items():
             sums.setdefault(k, []).append(float(v.detach()))
         if state["step"] % a.report == 0:
+            ring.refresh()
+        if state["step"] % a.report == 0 and first:
             line = {"step": state["step"], "minutes": round(state["elapsed"] / 60, 2),
                     "rate": round(rate, 6), "ring": ring.size(),
                     "seconds": round((time.time() - began) / a.report, 3),
@@ -262,26 +225,80 @@ def main():
             log.write(json.dumps(line) + "\n")
             log.flush()
             sums, began = {}, time.time()
-            ring.refresh()
-        if time.time() - last_save > 120:
+        if first and time.time() - last_save > 120:
             last_save = time.time()
             try:
                 save()
             except (OSError, RuntimeError) as e:    # a full disk must not end a long run
                 print("could not save: %s" % e, flush=True)
-        if state["elapsed"] - last_measure > a.measure_minutes * 60 and not encoder_only:
+        if (first and state["elapsed"] - last_measure > a.measure_minutes * 60
+                and not encoder_only):
             last_measure = state["elapsed"]
             if tables is None:
-                tables = held_out_batches(Batcher(tokenizer, 99), side, 224, 4, fixed)
-            with average.applied(model):
-                table = measure(model, heads, tables, config.query_lens[0], a.precision)
+                tables = held_out_batches(Batcher(tokenizer, 99), config.vision.side, 224, 4, fixed)
+            table = measure(average.model(config), heads, tables, config.query_lens[0], a.precision)
             line = {"step": state["step"], "minutes": round(state["elapsed"] / 60, 2),
                     "held_out": table}
             print(json.dumps(line), flush=True)
             log.write(json.dumps(line) + "\n")
             log.flush()
             began = time.time()
-    save()
+    if first:
+        save()
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("run")
+    p.add_argument("--pool", required=True)
+    p.add_argument("--minutes", type=float, default=90)
+    p.add_argument("--encoder-minutes", type=float, default=6)
+    p.add_argument("--pictures", type=int, default=12)
+    p.add_argument("--questions", type=int, default=4)
+    p.add_argument("--rate", type=float, default=1.2e-3)
+    p.add_argument("--precision", choices=["f32", "bf16"], default="bf16")
+    p.add_argument("--workers", type=int, default=2,
+                   help="processes of one thread each that train the same weights, without locks: on "
+                        "a busy machine far faster than threads that wait for each other")
+    p.add_argument("--report", type=int, default=100, help="steps between reports")
+    p.add_argument("--measure-minutes", type=float, default=8)
+    p.add_argument("--dense", type=float, default=0.15, help="the dense losses' weight at the end")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--steps", type=int, default=0, help="stop after so many steps (a trial)")
+    a = p.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(a.seed)
+    os.makedirs(a.run, exist_ok=True)
+
+    tokenizer = build_tokenizer()
+    raw_config = nano_config(len(tokenizer.vocab) + len(tokenizer.added), tokenizer)
+    model = FusionModel(FusionConfig(raw_config))
+    model.initialise()
+    heads = DenseHeads(model.config.width)
+    print("parameters: %.2f M" % (sum(x.numel() for x in model.parameters()) / 1e6), flush=True)
+    path = os.path.join(a.run, "checkpoint.pt")
+    saved = None
+    if os.path.exists(path):
+        saved = torch.load(path, map_location="cpu")
+        model.load_state_dict(saved["model"])
+        heads.load_state_dict(saved["heads"])
+        print("resumed at step %d, %.1f min" % (saved["state"]["step"],
+                                                saved["state"]["elapsed"] / 60), flush=True)
+    ring = Ring(a.pool)
+    while not ring.refresh(100):
+        print("waiting for the pool", flush=True)
+        time.sleep(5)
+    model.share_memory()
+    heads.share_memory()
+    others = [multiprocessing.get_context("fork").Process(
+        target=work, args=(k, a, model, heads, tokenizer, raw_config, ring, saved), daemon=True)
+        for k in range(1, a.workers)]
+    for other in others:
+        other.start()
+    work(0, a, model, heads, tokenizer, raw_config, ring, saved)
+    for other in others:
+        other.terminate()
+        other.join()
     print("done", flush=True)
 
 

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Scaled dot-product attention, on any PyTorch from 1.13 on."""
+"""Scaled dot-product attention over few rows."""
 
 import math
 
 import torch
-import torch.nn.functional as F
 
 
 def attention(q, k, v, bias=None):
-    """softmax(q k^T / sqrt(d) + bias) v over [..., rows, d], the softmax in f32."""
-    if hasattr(F, "scaled_dot_product_attention"):
-        if bias is not None:
-            bias = bias.to(q.dtype)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    scores = torch.matmul(q, k.transpose(-1, -2)).float() / math.sqrt(q.shape[-1])
+    """softmax(q k^T / sqrt(d) + bias) v over [..., rows, d], the softmax in f32.
+
+    Written out: for a hundred rows on a CPU, the backward pass of PyTorch's fused function takes five
+    to ten times as long in bf16."""
+    scores = torch.matmul(q * (1 / math.sqrt(q.shape[-1])), k.transpose(-1, -2)).float()
     if bias is not None:
         scores = scores + bias
     return torch.matmul(scores.softmax(-1).to(v.dtype), v)

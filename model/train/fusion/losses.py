@@ -13,10 +13,14 @@ def cosine_distance(a, b, valid=None):
     return (d * valid).sum() / valid.sum()
 
 
-def semantic_mapping_loss(model, states, features, text, valid=None):
-    """(text side, vision side): text -> vision -> text and vision -> text -> vision."""
+def semantic_mapping_loss(model, states, features, text, valid=None, fixed_targets=False):
+    """(text side, vision side): text -> vision -> text and vision -> text -> vision.
+    `fixed_targets`: no gradient through what is to be mapped back to. When training from nothing the
+    embeddings otherwise collapse onto one direction, which is the cheapest way to agree."""
     patches = model.config.vision.patches
     projected = model.model.mm_projector(features)
+    if fixed_targets:
+        states, text = [states[0].detach()], text.detach()
     text_side = cosine_distance(text, projected[:, patches:],
                                 None if valid is None else valid.float())
     vision_side = cosine_distance(states[0][:, :patches],

@@ -55,7 +55,7 @@ class FusionModel(nn.Module):
             if p.dim() < 2:
                 continue
             fan_in = p[0].numel()
-            std = 0.02 if "embed" in name and p.dim() == 2 else min(fan_in ** -0.5, 0.08)
+            std = 0.08 if "embed" in name and p.dim() == 2 else min(fan_in ** -0.5, 0.08)
             if name.endswith(("o_proj.weight", "down_proj.weight", "out_proj.weight",
                               "fc2.weight", "linear_2.weight")):
                 std *= depth
