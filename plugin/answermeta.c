@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "answermeta.h"
+
+#include <cjson/cJSON.h>
+#include <string.h>
+
+struct _VqaAnswer {
+    gatomicrefcount refs;
+    GstStructure *structure; /* without the age, which differs from frame to frame */
+    char *json;              /* likewise, and without the closing brace */
+    char *text;
+    GstClockTime running_time;
+};
+
+void
+vqa_answer_meta_register(void)
+{
+    static gsize once = 0;
+    if (!g_once_init_enter(&once))
+        return;
+    static const gchar *tags[] = {NULL};
+    if (!gst_meta_get_info(VQA_ANSWER_META))
+        gst_meta_register_custom(VQA_ANSWER_META, tags, NULL, NULL, NULL);
+    g_once_init_leave(&once, 1);
+}
+
+/* cJSON keeps numbers as double, which is not enough for nanoseconds since the start of a year. */
+static void
+add_u64(cJSON *object, const char *key, guint64 value)
+{
+    char text[24];
+    g_snprintf(text, sizeof text, "%" G_GUINT64_FORMAT, value);
+    cJSON_AddRawToObject(object, key, text);
+}
+
+static void
+add_time(cJSON *object, const char *key, GstClockTime time)
+{
+    if (GST_CLOCK_TIME_IS_VALID(time))
+        add_u64(object, key, time);
+    else
+        cJSON_AddNullToObject(object, key);
+}
+
+static char *
+json_without_age(const VqaAnswerFields *f)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "result", f->answer);
+    cJSON_AddNumberToObject(o, "confidence", f->confidence);
+    add_time(o, "timestamp", f->pts);
+    if (GST_CLOCK_TIME_IS_VALID(f->pts))
+        cJSON_AddNumberToObject(o, "timestamp_seconds", (double) f->pts / GST_SECOND);
+    else
+        cJSON_AddNullToObject(o, "timestamp_seconds");
+    cJSON *m = cJSON_AddObjectToObject(o, "metrics");
+    if (f->metrics) {
+        const fusion_metrics *t = f->metrics;
+        cJSON_AddNumberToObject(m, "queue_ms", t->queue_ms);
+        cJSON_AddNumberToObject(m, "preprocess_ms", t->preprocess_ms);
+        cJSON_AddNumberToObject(m, "global_ms", t->global_ms);
+        cJSON_AddNumberToObject(m, "guided_ms", t->guided_ms);
+        cJSON_AddNumberToObject(m, "prefill_ms", t->prefill_ms);
+        cJSON_AddNumberToObject(m, "decode_ms", t->decode_ms);
+        cJSON_AddNumberToObject(m, "first_token_ms", t->first_token_ms);
+        cJSON_AddNumberToObject(m, "total_ms", t->total_ms);
+    }
+    add_u64(o, "id", f->id);
+    cJSON_AddStringToObject(o, "stream", f->stream);
+    cJSON_AddStringToObject(o, "question", f->question);
+    cJSON_AddBoolToObject(o, "final", f->final);
+    cJSON *choices = cJSON_AddArrayToObject(o, "choices");
+    for (guint i = 0; i < f->n_choices; i++) {
+        cJSON *c = cJSON_CreateObject();
+        cJSON_AddStringToObject(c, "label", f->choices[i].label);
+        cJSON_AddNumberToObject(c, "probability", f->choices[i].probability);
+        cJSON_AddItemToArray(choices, c);
+    }
+    add_time(o, "running_time", f->running_time);
+    add_time(o, "latency", f->latency);
+    cJSON_AddStringToObject(o, "utc", f->utc);
+    cJSON_AddNumberToObject(o, "tokens", f->tokens);
+    cJSON_AddBoolToObject(o, "truncated", f->truncated);
+    static const char *const sides[] = {"x", "y", "w", "h"};
+    cJSON *region = cJSON_AddObjectToObject(o, "region");
+    for (guint i = 0; i < 4; i++)
+        cJSON_AddNumberToObject(region, sides[i], f->region[i]);
+    cJSON_AddStringToObject(o, "model", f->model);
+
+    char *printed = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    char *text = g_strndup(printed, strlen(printed) - 1);
+    cJSON_free(printed);
+    return text;
+}
+
+static void
+set_choices(GstStructure *s, const VqaAnswerFields *f)
+{
+    GValue array = G_VALUE_INIT;
+    gst_value_array_init(&array, f->n_choices);
+    for (guint i = 0; i < f->n_choices; i++) {
+        GValue value = G_VALUE_INIT;
+        g_value_init(&value, GST_TYPE_STRUCTURE);
+        g_value_take_boxed(&value,
+                           gst_structure_new("choice", "label", G_TYPE_STRING, f->choices[i].label,
+                                             "probability", G_TYPE_DOUBLE,
+                                             f->choices[i].probability, NULL));
+        gst_value_array_append_and_take_value(&array, &value);
+    }
+    gst_structure_take_value(s, "choices", &array);
+}
+
+VqaAnswer *
+vqa_answer_new(const VqaAnswerFields *f)
+{
+    VqaAnswer *a = g_new0(VqaAnswer, 1);
+    g_atomic_ref_count_init(&a->refs);
+    a->running_time = f->running_time;
+    a->text = g_strdup(f->answer);
+    a->json = json_without_age(f);
+    GstStructure *region = gst_structure_new("region", "x", G_TYPE_DOUBLE, f->region[0], "y",
+                                             G_TYPE_DOUBLE, f->region[1], "w", G_TYPE_DOUBLE,
+                                             f->region[2], "h", G_TYPE_DOUBLE, f->region[3], NULL);
+    a->structure = gst_structure_new(
+        VQA_ANSWER_META, "id", G_TYPE_UINT64, f->id, "stream", G_TYPE_STRING, f->stream, "question",
+        G_TYPE_STRING, f->question, "answer", G_TYPE_STRING, f->answer, "final", G_TYPE_BOOLEAN,
+        f->final, "confidence", G_TYPE_DOUBLE, f->confidence, "pts", G_TYPE_UINT64, f->pts,
+        "running-time", G_TYPE_UINT64, f->running_time, "latency", G_TYPE_UINT64, f->latency, "age",
+        G_TYPE_UINT64, f->age, "utc", G_TYPE_STRING, f->utc, "tokens", G_TYPE_UINT, f->tokens,
+        "truncated", G_TYPE_BOOLEAN, f->truncated, "region", GST_TYPE_STRUCTURE, region, "model",
+        G_TYPE_STRING, f->model, NULL);
+    set_choices(a->structure, f);
+    gst_structure_free(region);
+    return a;
+}
+
+VqaAnswer *
+vqa_answer_ref(VqaAnswer *a)
+{
+    g_atomic_ref_count_inc(&a->refs);
+    return a;
+}
+
+void
+vqa_answer_unref(VqaAnswer *a)
+{
+    if (!a || !g_atomic_ref_count_dec(&a->refs))
+        return;
+    gst_structure_free(a->structure);
+    g_free(a->json);
+    g_free(a->text);
+    g_free(a);
+}
+
+GstStructure *
+vqa_answer_structure(const VqaAnswer *a, GstClockTime age)
+{
+    GstStructure *s = gst_structure_copy(a->structure);
+    gst_structure_set(s, "age", G_TYPE_UINT64, age, NULL);
+    return s;
+}
+
+const char *
+vqa_answer_text(const VqaAnswer *a)
+{
+    return a->text;
+}
+
+GstClockTime
+vqa_answer_running_time(const VqaAnswer *a)
+{
+    return a->running_time;
+}
+
+static GstClockTime
+age_at(const VqaAnswer *a, GstClockTime running_time)
+{
+    if (!GST_CLOCK_TIME_IS_VALID(running_time) || !GST_CLOCK_TIME_IS_VALID(a->running_time))
+        return 0;
+    return running_time > a->running_time ? running_time - a->running_time : 0;
+}
+
+void
+vqa_answers_write(GstStructure *into, const char *stream, GPtrArray *answers,
+                  GstClockTime running_time)
+{
+    GValue array = G_VALUE_INIT;
+    gst_value_array_init(&array, answers->len);
+    GString *json = g_string_new(NULL);
+
+    /* Elements in a row: the answers of the one before stay. */
+    const GValue *old = gst_structure_get_value(into, "answers");
+    const char *old_json = gst_structure_get_string(into, "json");
+    gchar **lines = old_json ? g_strsplit(old_json, "\n", -1) : NULL;
+    guint n_lines = lines ? g_strv_length(lines) : 0;
+    for (guint i = 0; old && i < gst_value_array_get_size(old); i++) {
+        const GValue *value = gst_value_array_get_value(old, i);
+        const GstStructure *s = gst_value_get_structure(value);
+        if (g_strcmp0(gst_structure_get_string(s, "stream"), stream) == 0)
+            continue;
+        gst_value_array_append_value(&array, value);
+        if (i < n_lines)
+            g_string_append_printf(json, "%s%s", json->len ? "\n" : "", lines[i]);
+    }
+    g_strfreev(lines);
+
+    for (guint i = 0; i < answers->len; i++) {
+        const VqaAnswer *a = g_ptr_array_index(answers, i);
+        GstClockTime age = age_at(a, running_time);
+        GValue value = G_VALUE_INIT;
+        g_value_init(&value, GST_TYPE_STRUCTURE);
+        g_value_take_boxed(&value, vqa_answer_structure(a, age));
+        gst_value_array_append_and_take_value(&array, &value);
+        g_string_append_printf(json, "%s%s,\"age\":%" G_GUINT64_FORMAT "}", json->len ? "\n" : "",
+                               a->json, age);
+    }
+    gst_structure_take_value(into, "answers", &array);
+    GValue text = G_VALUE_INIT;
+    g_value_init(&text, G_TYPE_STRING);
+    g_value_take_string(&text, g_string_free(json, FALSE));
+    gst_structure_take_value(into, "json", &text);
+}
+
+void
+vqa_answers_attach(GstBuffer *buffer, const char *stream, GPtrArray *answers,
+                   GstClockTime running_time)
+{
+    GstCustomMeta *meta = gst_buffer_get_custom_meta(buffer, VQA_ANSWER_META);
+    if (!meta)
+        meta = gst_buffer_add_custom_meta(buffer, VQA_ANSWER_META);
+    vqa_answers_write(gst_custom_meta_get_structure(meta), stream, answers, running_time);
+}
+
+const GValue *
+vqa_answers_on(GstBuffer *buffer)
+{
+    GstCustomMeta *meta = gst_buffer_get_custom_meta(buffer, VQA_ANSWER_META);
+    if (!meta)
+        return NULL;
+    const GValue *answers = gst_structure_get_value(gst_custom_meta_get_structure(meta), "answers");
+    return answers && GST_VALUE_HOLDS_ARRAY(answers) ? answers : NULL;
+}

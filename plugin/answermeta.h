@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The answer as other programs see it: a GstStructure, a line of JSON, and the one custom GstMeta
+ * `fusion-answer` that carries both on a buffer.
+ */
+#pragma once
+
+#include <gst/gst.h>
+
+#include "fusion.h"
+
+G_BEGIN_DECLS
+
+#define VQA_ANSWER_META "fusion-answer"
+
+/* Registers the custom GstMeta, once in a process; with no tags, so that converters and scalers
+ * keep it. */
+void vqa_answer_meta_register(void);
+
+/* What an answer is made from. Strings are UTF-8 and are copied. */
+typedef struct {
+    guint64 id;
+    const char *stream, *question, *answer, *model, *utc;
+    gboolean final, truncated;
+    double confidence;
+    const fusion_choice *choices;
+    guint n_choices;
+    GstClockTime pts, running_time; /* of the asked frame; GST_CLOCK_TIME_NONE if it had none */
+    GstClockTime latency;           /* from asking to this answer */
+    GstClockTime age;               /* for the bus message; frames carry their own */
+    guint tokens;
+    double region[4]; /* x, y, w, h as fractions of the asked frame */
+    const fusion_metrics *metrics;
+} VqaAnswerFields;
+
+/* An answer ready to be carried: immutable and counted. */
+typedef struct _VqaAnswer VqaAnswer;
+VqaAnswer *vqa_answer_new(const VqaAnswerFields *fields);
+VqaAnswer *vqa_answer_ref(VqaAnswer *answer);
+void vqa_answer_unref(VqaAnswer *answer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(VqaAnswer, vqa_answer_unref)
+
+/* The structure `fusion-answer` with the age set; the caller owns it. */
+GstStructure *vqa_answer_structure(const VqaAnswer *answer, GstClockTime age);
+const char *vqa_answer_text(const VqaAnswer *answer);
+GstClockTime vqa_answer_running_time(const VqaAnswer *answer);
+
+/* Fills `into` with the fields `answers` and `json`: an array of structures, and the same as JSON,
+ * one object a line. Ages are reckoned from running_time (GST_CLOCK_TIME_NONE: 0). What other
+ * elements wrote there already (another `stream`) stays in front. */
+void vqa_answers_write(GstStructure *into, const char *stream, GPtrArray *answers,
+                       GstClockTime running_time);
+
+/* Puts the answers (VqaAnswer) on a writable buffer. */
+void vqa_answers_attach(GstBuffer *buffer, const char *stream, GPtrArray *answers,
+                        GstClockTime running_time);
+
+/* The structures on the buffer, or NULL. The value belongs to the buffer. */
+const GValue *vqa_answers_on(GstBuffer *buffer);
+
+G_END_DECLS

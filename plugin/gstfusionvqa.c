@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * SECTION:element-fusionvqa
+ * @title: fusionvqa
+ *
+ * Asks a FUSION model questions about the frames that pass, and attaches the answers to them.
+ *
+ * ## Example launch line
+ * |[
+ * gst-launch-1.0 filesrc location=yard.webm ! decodebin ! videoconvert ! \
+ *     fusionvqa prompt="Is the gate open? [yes|no] || How many people?" ! \
+ *     fusionoverlay ! videoconvert ! autovideosink
+ * ]|
+ */
+#include "gstfusionvqa.h"
+
+GST_DEBUG_CATEGORY(gst_fusion_vqa_debug);
+#define GST_CAT_DEFAULT gst_fusion_vqa_debug
+
+#define CAPS GST_VIDEO_CAPS_MAKE(GST_VIDEO_FORMATS_ALL)
+
+static GstStaticPadTemplate sink_template =
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(CAPS));
+static GstStaticPadTemplate src_template =
+    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(CAPS));
+static GstStaticPadTemplate text_template = GST_STATIC_PAD_TEMPLATE(
+    "text", GST_PAD_SRC, GST_PAD_REQUEST, GST_STATIC_CAPS("text/x-raw, format=(string)utf8"));
+
+G_DEFINE_TYPE(GstFusionVqa, gst_fusion_vqa, GST_TYPE_ELEMENT)
+GST_ELEMENT_REGISTER_DEFINE_WITH_CODE(fusionvqa, "fusionvqa", GST_RANK_NONE, GST_TYPE_FUSION_VQA,
+                                      vqa_answer_meta_register())
+
+static VqaTextPad *
+ref_text_pad(GstFusionVqa *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+    return self->text ? g_object_ref(self->text) : NULL;
+}
+
+/* ---- frames */
+
+static gboolean
+upstream_is_live(GstFusionVqa *self)
+{
+    g_autoptr(GstQuery) query = gst_query_new_latency();
+    gboolean live = FALSE;
+    if (gst_pad_peer_query(self->sink, query))
+        gst_query_parse_latency(query, &live, NULL, NULL);
+    return live;
+}
+
+/* With the lock. */
+static gboolean
+waits(const GstFusionVqa *self, gboolean live_upstream)
+{
+    return self->config.mode == VQA_MODE_WAIT ||
+           (self->config.mode == VQA_MODE_AUTO && !live_upstream);
+}
+
+static GstClockTime
+running_time_of(GstFusionVqa *self, GstBuffer *buffer)
+{
+    GstClockTime time = GST_BUFFER_PTS(buffer);
+    if (!GST_CLOCK_TIME_IS_VALID(time))
+        time = GST_BUFFER_DTS(buffer);
+    if (GST_CLOCK_TIME_IS_VALID(time) && self->segment.format == GST_FORMAT_TIME)
+        return gst_segment_to_running_time(&self->segment, GST_FORMAT_TIME, time);
+    return gst_element_get_current_running_time(GST_ELEMENT(self));
+}
+
+static gboolean
+outside_segment(GstFusionVqa *self, GstBuffer *buffer)
+{
+    return self->segment.format == GST_FORMAT_TIME && GST_BUFFER_PTS_IS_VALID(buffer) &&
+           !GST_CLOCK_TIME_IS_VALID(gst_segment_to_running_time(&self->segment, GST_FORMAT_TIME,
+                                                                GST_BUFFER_PTS(buffer)));
+}
+
+/* With the lock: the job of this frame, put in the pending slot, or NULL if it is not chosen. */
+static VqaJob *
+choose(GstFusionVqa *self, GstBuffer *buffer, GstClockTime running_time)
+{
+    const VqaConfig *c = &self->config;
+    gboolean due = self->questions->len > 0 &&
+                   vqa_frame_choice_take(&self->choice, running_time, c->fps_n, c->fps_d);
+    if ((!due && !self->asks->len) || !self->have_info)
+        return NULL;
+    vqa_skip_pending(self);
+    VqaJob *job = vqa_job_new(self, buffer);
+    job->running_time = running_time;
+    if (self->segment.format == GST_FORMAT_TIME)
+        job->stream_time =
+            gst_segment_to_stream_time(&self->segment, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
+    for (guint i = 0; due && i < self->questions->len; i++)
+        g_ptr_array_add(job->questions, vqa_question_ref(g_ptr_array_index(self->questions, i)));
+    g_ptr_array_extend_and_steal(job->questions, g_steal_pointer(&self->asks));
+    self->asks = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
+    job->open = job->questions->len;
+    self->counters.chosen++;
+    self->pending = vqa_job_ref(job);
+    g_cond_broadcast(&self->cond);
+    return job;
+}
+
+/* With the lock: mode wait holds the frame here until its answers are there, or none will come. */
+static void
+wait_for_answers(GstFusionVqa *self, VqaJob *job)
+{
+    gint64 begin = g_get_monotonic_time();
+    while (!job->done && !self->flushing && !self->failed) {
+        if (self->pending == job && self->state == FUSION_LOST) {
+            vqa_skip_pending(self);
+            break;
+        }
+        g_cond_wait(&self->cond, &self->lock);
+    }
+    GstClockTime held = (g_get_monotonic_time() - begin) * GST_USECOND;
+    if (job->done && self->live_upstream && held > self->config.latency)
+        vqa_report_late(self, held);
+}
+
+static char *
+caption_of(GPtrArray *riding)
+{
+    GString *text = g_string_new(NULL);
+    for (guint i = 0; riding && i < riding->len; i++) {
+        g_autofree char *line = g_strdup(vqa_answer_text(g_ptr_array_index(riding, i)));
+        g_strdelimit(line, "\r\n", ' ');
+        if (line[0])
+            g_string_append_printf(text, "%s%s", text->len ? "\n" : "", line);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void
+send_caption(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding, int fps_n, int fps_d)
+{
+    g_autoptr(VqaTextPad) text = ref_text_pad(self);
+    if (!text)
+        return;
+    g_autofree char *caption = caption_of(riding);
+    GstClockTime period = fps_n ? gst_util_uint64_scale(GST_SECOND, fps_d, fps_n) : GST_SECOND;
+    vqa_text_pad_frame(text, GST_BUFFER_PTS(buffer), GST_BUFFER_DURATION(buffer), caption, period);
+}
+
+static GstFlowReturn
+chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
+{
+    GstFusionVqa *self = GST_FUSION_VQA(parent);
+    GstFlowReturn flow = GST_FLOW_OK;
+    g_autoptr(GPtrArray) riding = NULL;
+    gboolean tell_no_question = FALSE;
+
+    if (!self->mode_known) {
+        gboolean live = upstream_is_live(self);
+        g_mutex_lock(&self->lock);
+        self->live_upstream = live;
+        self->mode_known = TRUE;
+        g_mutex_unlock(&self->lock);
+    }
+    GstClockTime running_time = running_time_of(self, buffer);
+
+    g_mutex_lock(&self->lock);
+    self->counters.frames++;
+    self->position = running_time;
+    if (!self->questions->len && !self->asks->len && !self->told_no_question)
+        self->told_no_question = tell_no_question = TRUE;
+    VqaJob *job = NULL;
+    if (!self->flushing && !self->failed && !outside_segment(self, buffer))
+        job = choose(self, buffer, running_time);
+    if (job && waits(self, self->live_upstream))
+        wait_for_answers(self, job);
+    g_clear_pointer(&job, vqa_job_unref);
+    if (self->flushing)
+        flow = GST_FLOW_FLUSHING;
+    else if (self->failed)
+        flow = GST_FLOW_ERROR;
+    else
+        riding = vqa_rider_collect(&self->rider, running_time, self->config.answer_timeout);
+    int fps_n = self->config.fps_n, fps_d = self->config.fps_d;
+    g_mutex_unlock(&self->lock);
+
+    if (tell_no_question)
+        GST_ELEMENT_INFO(self, LIBRARY, SETTINGS,
+                         ("No question to ask: set property prompt or prompts; frames pass as they "
+                          "are"),
+                         (NULL));
+    if (flow != GST_FLOW_OK) {
+        gst_buffer_unref(buffer);
+        return flow;
+    }
+    if (riding) {
+        /* Copies at most the metadata: the memory with the pixels is shared. */
+        buffer = gst_buffer_make_writable(buffer);
+        g_autofree char *stream = gst_object_get_name(parent);
+        vqa_answers_attach(buffer, stream, riding, running_time);
+    }
+    send_caption(self, buffer, riding, fps_n, fps_d);
+    return gst_pad_push(self->src, buffer);
+}
+
+/* ---- events and queries */
+
+/* Makes void what was asked, and ends it in the model. */
+static void
+cancel_asked(GstFusionVqa *self)
+{
+    g_mutex_lock(&self->lock);
+    vqa_forget_asked(self);
+    g_mutex_unlock(&self->lock);
+    if (self->session)
+        fusion_session_cancel(self->session, 0);
+}
+
+static void
+set_flushing(GstFusionVqa *self, gboolean flushing)
+{
+    g_mutex_lock(&self->lock);
+    self->flushing = flushing;
+    g_cond_broadcast(&self->cond);
+    g_mutex_unlock(&self->lock);
+}
+
+static gboolean
+set_caps(GstFusionVqa *self, GstEvent *event)
+{
+    GstCaps *caps;
+    GstVideoInfo info;
+    gst_event_parse_caps(event, &caps);
+    if (!gst_video_info_from_caps(&info, caps)) {
+        GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("Not video that can be read"),
+                          ("caps %" GST_PTR_FORMAT, caps));
+        return FALSE;
+    }
+    g_mutex_lock(&self->lock);
+    self->info = info;
+    self->have_info = TRUE;
+    g_mutex_unlock(&self->lock);
+    return TRUE;
+}
+
+static gboolean
+sink_event(GstPad *pad, GstObject *parent, GstEvent *event)
+{
+    GstFusionVqa *self = GST_FUSION_VQA(parent);
+    g_autoptr(VqaTextPad) text = ref_text_pad(self);
+    switch (GST_EVENT_TYPE(event)) {
+    case GST_EVENT_CAPS:
+        if (!set_caps(self, event)) {
+            gst_event_unref(event);
+            return FALSE;
+        }
+        break;
+    case GST_EVENT_STREAM_START:
+        cancel_asked(self);
+        self->mode_known = FALSE;
+        break;
+    case GST_EVENT_SEGMENT:
+        g_mutex_lock(&self->lock);
+        gst_event_copy_segment(event, &self->segment);
+        g_mutex_unlock(&self->lock);
+        break;
+    case GST_EVENT_EOS:
+        g_mutex_lock(&self->lock);
+        vqa_fail_asks(self, "the stream ended before a frame came");
+        g_mutex_unlock(&self->lock);
+        break;
+    case GST_EVENT_FLUSH_START:
+        set_flushing(self, TRUE);
+        cancel_asked(self);
+        if (text)
+            vqa_text_pad_flush_start(text, event);
+        break;
+    case GST_EVENT_FLUSH_STOP:
+        if (text)
+            vqa_text_pad_flush_stop(text, event);
+        g_mutex_lock(&self->lock);
+        gst_segment_init(&self->segment, GST_FORMAT_UNDEFINED);
+        self->position = GST_CLOCK_TIME_NONE;
+        g_mutex_unlock(&self->lock);
+        cancel_asked(self);
+        set_flushing(self, FALSE);
+        break;
+    default:
+        break;
+    }
+    if (text)
+        vqa_text_pad_event(text, event);
+    return gst_pad_push_event(self->src, event);
+}
+
+static gboolean
+src_event(GstPad *pad, GstObject *parent, GstEvent *event)
+{
+    return gst_pad_push_event(GST_FUSION_VQA(parent)->sink, event);
+}
+
+static gboolean
+query_latency(GstFusionVqa *self, GstQuery *query)
+{
+    if (!gst_pad_peer_query(self->sink, query))
+        return FALSE;
+    gboolean live;
+    GstClockTime min, max;
+    gst_query_parse_latency(query, &live, &min, &max);
+    g_mutex_lock(&self->lock);
+    GstClockTime added = live && waits(self, live) ? self->config.latency : 0;
+    g_mutex_unlock(&self->lock);
+    min += added;
+    if (GST_CLOCK_TIME_IS_VALID(max))
+        max += added;
+    gst_query_set_latency(query, live, min, max);
+    return TRUE;
+}
+
+static gboolean
+src_query(GstPad *pad, GstObject *parent, GstQuery *query)
+{
+    GstFusionVqa *self = GST_FUSION_VQA(parent);
+    if (GST_QUERY_TYPE(query) == GST_QUERY_LATENCY)
+        return query_latency(self, query);
+    return gst_pad_query_default(pad, parent, query);
+}
+
+static gboolean
+text_query(GstPad *pad, GstObject *parent, GstQuery *query)
+{
+    GstFusionVqa *self = GST_FUSION_VQA(parent);
+    switch (GST_QUERY_TYPE(query)) {
+    case GST_QUERY_LATENCY:
+        return query_latency(self, query);
+    case GST_QUERY_POSITION:
+    case GST_QUERY_DURATION:
+    case GST_QUERY_SEGMENT:
+        return gst_pad_peer_query(self->sink, query);
+    case GST_QUERY_SEEKING: {
+        GstFormat format;
+        gst_query_parse_seeking(query, &format, NULL, NULL, NULL);
+        gst_query_set_seeking(query, format, FALSE, 0, -1);
+        return TRUE;
+    }
+    case GST_QUERY_ALLOCATION:
+        return FALSE;
+    default:
+        return gst_pad_query_default(pad, parent, query);
+    }
+}
+
+/* A frame that waits for its turn and one that is being converted are held back from the pool. */
+static void
+ask_for_more_buffers(GstQuery *query)
+{
+    for (guint i = 0; i < gst_query_get_n_allocation_pools(query); i++) {
+        g_autoptr(GstBufferPool) pool = NULL;
+        guint size, min, max;
+        gst_query_parse_nth_allocation_pool(query, i, &pool, &size, &min, &max);
+        gst_query_set_nth_allocation_pool(query, i, pool, size, min + 2, max ? max + 2 : 0);
+    }
+}
+
+static gboolean
+sink_query(GstPad *pad, GstObject *parent, GstQuery *query)
+{
+    GstFusionVqa *self = GST_FUSION_VQA(parent);
+    if (GST_QUERY_TYPE(query) == GST_QUERY_ALLOCATION) {
+        if (!gst_pad_peer_query(self->src, query))
+            return FALSE;
+        ask_for_more_buffers(query);
+        return TRUE;
+    }
+    return gst_pad_query_default(pad, parent, query);
+}
+
+/* The captions pad has no counterpart on the sink side. */
+static GstIterator *
+internal_links(GstPad *pad, GstObject *parent)
+{
+    GstFusionVqa *self = GST_FUSION_VQA(parent);
+    GstPad *other = pad == self->sink ? self->src : self->sink;
+    GValue value = G_VALUE_INIT;
+    g_value_init(&value, GST_TYPE_PAD);
+    g_value_set_object(&value, other);
+    GstIterator *it = gst_iterator_new_single(GST_TYPE_PAD, &value);
+    g_value_unset(&value);
+    return it;
+}
+
+/* ---- the text pad */
+
+static gboolean
+send_sticky(GstPad *sink, GstEvent **event, gpointer text)
+{
+    vqa_text_pad_event(text, *event);
+    return TRUE;
+}
+
+static GstPad *
+request_new_pad(GstElement *element, GstPadTemplate *templ, const gchar *name, const GstCaps *caps)
+{
+    GstFusionVqa *self = GST_FUSION_VQA(element);
+    g_mutex_lock(&self->lock);
+    VqaTextPad *pad = self->text ? NULL : vqa_text_pad_new(templ, "text");
+    self->text = pad;
+    g_mutex_unlock(&self->lock);
+    if (!pad) {
+        GST_WARNING_OBJECT(self, "there is one text pad only; use a tee after it");
+        return NULL;
+    }
+    gst_pad_set_query_function(GST_PAD(pad), text_query);
+    gst_object_ref(pad); /* self->text */
+    gst_element_add_pad(element, GST_PAD(pad));
+    if (GST_STATE_TARGET(element) >= GST_STATE_PAUSED || GST_STATE(element) >= GST_STATE_PAUSED) {
+        gst_pad_set_active(GST_PAD(pad), TRUE);
+        gst_pad_sticky_events_foreach(self->sink, send_sticky, pad);
+    }
+    return GST_PAD(pad);
+}
+
+static void
+release_pad(GstElement *element, GstPad *pad)
+{
+    GstFusionVqa *self = GST_FUSION_VQA(element);
+    g_mutex_lock(&self->lock);
+    VqaTextPad *text = g_steal_pointer(&self->text);
+    g_mutex_unlock(&self->lock);
+    gst_pad_set_active(pad, FALSE);
+    gst_element_remove_pad(element, pad);
+    g_clear_object(&text);
+}
+
+/* ---- states */
+
+static void
+reset(GstFusionVqa *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+    vqa_rider_flush(&self->rider);
+    vqa_frame_choice_reset(&self->choice);
+    gst_segment_init(&self->segment, GST_FORMAT_UNDEFINED);
+    g_ptr_array_set_size(self->asks, 0);
+    g_ptr_array_set_size(self->newest, 0);
+    self->newest_seq = 0;
+    self->mode_known = self->live_upstream = self->told_no_question = FALSE;
+    self->flushing = self->failed = self->have_info = self->model_news = FALSE;
+    self->state = FUSION_LOADING;
+    self->progress_told = -1;
+    self->position = GST_CLOCK_TIME_NONE;
+    self->counters = (VqaCounters){0};
+    self->report_failed = self->report_skipped = self->report_late = (VqaReport){0};
+    self->late_by = 0;
+}
+
+static GstStateChangeReturn
+change_state(GstElement *element, GstStateChange transition)
+{
+    GstFusionVqa *self = GST_FUSION_VQA(element);
+    switch (transition) {
+    case GST_STATE_CHANGE_READY_TO_PAUSED:
+        reset(self);
+        if (!vqa_open(self))
+            return GST_STATE_CHANGE_FAILURE;
+        break;
+    case GST_STATE_CHANGE_PAUSED_TO_READY:
+        set_flushing(self, TRUE);
+        cancel_asked(self);
+        break;
+    default:
+        break;
+    }
+    GstStateChangeReturn result =
+        GST_ELEMENT_CLASS(gst_fusion_vqa_parent_class)->change_state(element, transition);
+    if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
+        (transition == GST_STATE_CHANGE_READY_TO_PAUSED && result == GST_STATE_CHANGE_FAILURE))
+        vqa_close(self);
+    return result;
+}
+
+/* ---- class */
+
+static void
+gst_fusion_vqa_init(GstFusionVqa *self)
+{
+    g_mutex_init(&self->lock);
+    g_cond_init(&self->cond);
+    g_queue_init(&self->results);
+    vqa_config_init(&self->config);
+    vqa_rider_init(&self->rider);
+    self->questions = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
+    self->asks = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
+    self->newest = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+    reset(self);
+
+    self->sink = gst_pad_new_from_static_template(&sink_template, "sink");
+    gst_pad_set_chain_function(self->sink, chain);
+    gst_pad_set_event_function(self->sink, sink_event);
+    gst_pad_set_query_function(self->sink, sink_query);
+    gst_pad_set_iterate_internal_links_function(self->sink, internal_links);
+    GST_PAD_SET_PROXY_CAPS(self->sink);
+    gst_element_add_pad(GST_ELEMENT(self), self->sink);
+
+    self->src = gst_pad_new_from_static_template(&src_template, "src");
+    gst_pad_set_event_function(self->src, src_event);
+    gst_pad_set_query_function(self->src, src_query);
+    gst_pad_set_iterate_internal_links_function(self->src, internal_links);
+    GST_PAD_SET_PROXY_CAPS(self->src);
+    gst_element_add_pad(GST_ELEMENT(self), self->src);
+}
+
+static void
+finalize(GObject *object)
+{
+    GstFusionVqa *self = GST_FUSION_VQA(object);
+    g_clear_object(&self->text);
+    vqa_config_clear(&self->config);
+    vqa_rider_clear(&self->rider);
+    g_ptr_array_unref(self->questions);
+    g_ptr_array_unref(self->asks);
+    g_ptr_array_unref(self->newest);
+    g_free(self->failure);
+    g_mutex_clear(&self->lock);
+    g_cond_clear(&self->cond);
+    G_OBJECT_CLASS(gst_fusion_vqa_parent_class)->finalize(object);
+}
+
+static void
+gst_fusion_vqa_class_init(GstFusionVqaClass *klass)
+{
+    GObjectClass *object = G_OBJECT_CLASS(klass);
+    GstElementClass *element = GST_ELEMENT_CLASS(klass);
+    GST_DEBUG_CATEGORY_INIT(gst_fusion_vqa_debug, "fusionvqa", 0, "questions about frames");
+
+    object->finalize = finalize;
+    vqa_install_properties(object);
+    /**
+     * GstFusionVqa::answer:
+     * @answer: the structure `fusion-answer`
+     *
+     * An answer is there, or with partial-answers the beginning of one (final=false). Emitted from
+     * a thread of the element, after which the answer is posted as an element message.
+     */
+    vqa_signal_answer =
+        g_signal_new("answer", GST_TYPE_FUSION_VQA, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
+                     G_TYPE_NONE, 1, GST_TYPE_STRUCTURE | G_SIGNAL_TYPE_STATIC_SCOPE);
+    /**
+     * GstFusionVqa::ask:
+     * @question: a question, written as in the property prompt
+     *
+     * Asks once, about the next frame. Returns: the id that its answer will have (of several
+     * questions the first one's, the others follow it), 0 if it was refused: empty, not PAUSED or
+     * PLAYING, or too many wait already.
+     */
+    g_signal_new_class_handler("ask", GST_TYPE_FUSION_VQA, G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION,
+                               G_CALLBACK(vqa_ask), NULL, NULL, NULL, G_TYPE_UINT64, 1,
+                               G_TYPE_STRING);
+
+    element->change_state = change_state;
+    element->request_new_pad = request_new_pad;
+    element->release_pad = release_pad;
+    gst_element_class_add_static_pad_template(element, &sink_template);
+    gst_element_class_add_static_pad_template(element, &src_template);
+    gst_element_class_add_static_pad_template(element, &text_template);
+    gst_element_class_set_static_metadata(
+        element, "Visual questions", "Filter/Analyzer/Video",
+        "Asks a FUSION model questions about video frames and attaches the answers",
+        "The gst-fusion developers");
+}

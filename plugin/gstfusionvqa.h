@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The element fusionvqa. Its inside is shared by the gstfusionvqa.c and vqa*.c files only. */
+#pragma once
+
+#include <gst/video/video.h>
+
+#include "framechoice.h"
+#include "frameimage.h"
+#include "fusion.h"
+#include "rider.h"
+#include "textpad.h"
+
+G_BEGIN_DECLS
+
+#define GST_TYPE_FUSION_VQA (gst_fusion_vqa_get_type())
+G_DECLARE_FINAL_TYPE(GstFusionVqa, gst_fusion_vqa, GST, FUSION_VQA, GstElement)
+GST_ELEMENT_REGISTER_DECLARE(fusionvqa)
+
+typedef enum { VQA_MODE_AUTO, VQA_MODE_LIVE, VQA_MODE_WAIT } VqaMode;
+
+/* What a user sets; see vqaproperties.c. */
+typedef struct {
+    char *model, *device, *system_prompt, *prompt, *generation_config;
+    char **prompts, **choices; /* or NULL */
+    fusion_precision precision;
+    VqaMode mode;
+    int fps_n, fps_d;
+    GstClockTime latency, answer_timeout;
+    guint latent_tokens, vision_grid, max_context;
+    gboolean partial_answers;
+} VqaConfig;
+
+/* A frame that is asked about. Counted; its counters are under the element's lock. */
+typedef struct {
+    gatomicrefcount refs;
+    GstBuffer *buffer; /* until the picture is made */
+    GstVideoInfo info;
+    guint64 seq;   /* number of the frame */
+    guint64 epoch; /* of the element when it was chosen: a flush makes what is older void */
+    GstClockTime pts, duration, running_time, stream_time;
+    char *utc;
+    GPtrArray *questions; /* VqaQuestion */
+    guint open;           /* questions without their last answer */
+    gboolean done;
+} VqaJob;
+
+/* Events of one kind, told at most once a second with the count since the start. */
+typedef struct {
+    guint64 count, told;
+    gint64 last; /* monotonic time of the last message, 0: none yet */
+} VqaReport;
+
+typedef struct {
+    guint64 frames, chosen, submitted, skipped, asked, answered, failed, cancelled;
+    double load_ms, convert_ms, latency_ms, latency_max_ms; /* convert, latency: sums */
+    guint64 converted;
+    fusion_metrics last;
+} VqaCounters;
+
+struct _GstFusionVqa {
+    GstElement parent;
+    GstPad *sink, *src;
+
+    /* Everything below is under the lock unless it says otherwise. cond wakes the worker and a
+     * waiting streaming thread. */
+    GMutex lock;
+    GCond cond;
+    VqaConfig config;
+    GPtrArray *questions; /* standing VqaQuestion, from prompt and prompts */
+    GPtrArray *asks;      /* VqaQuestion of the action signal, for the next frame */
+    guint64 last_id;
+
+    fusion_model *model;     /* READY..PAUSED: set and cleared by the state change alone */
+    fusion_session *session; /* likewise */
+    char *model_name;        /* likewise */
+    fusion_generation generation;
+    gboolean have_generation;
+    uint32_t watch;
+    fusion_model_state state;
+    double fraction;
+    GError *model_error;
+    gboolean model_news; /* state, fraction or error changed: for the worker to tell */
+    int progress_told;   /* percent of the last PROGRESS message, -1: none */
+    gint64 open_time;
+
+    GThread *worker;
+    gboolean stop, flushing, failed;
+    GQueue results;  /* VqaResult, from the scheduler thread to the worker */
+    VqaJob *pending; /* the newest chosen frame that waits for its turn */
+    VqaJob *active;  /* the one whose answers are being made */
+    guint64 epoch, seq;
+
+    GstVideoInfo info; /* streaming thread writes with the lock */
+    gboolean have_info;
+    GstSegment segment;
+    VqaFrameChoice choice;
+    VqaRider rider;
+    GPtrArray *newest; /* VqaAnswer, of the newest frame that was answered: for last-answer */
+    guint64 newest_seq;
+    gboolean mode_known, live_upstream, told_no_question;
+    GstClockTime position; /* running time of the last frame */
+
+    VqaCounters counters;
+    VqaReport report_failed, report_skipped, report_late;
+    char *failure;              /* text of the last failure */
+    GstClockTime late_by;       /* longest hold since the last message */
+    GstClockTime skipped_at[4]; /* of the last one: running time, stream time, pts, duration */
+
+    VqaFrameImage image; /* the worker's alone */
+    VqaTextPad *text;
+};
+
+/* ---- vqaproperties.c */
+void vqa_install_properties(GObjectClass *klass);
+void vqa_config_init(VqaConfig *config);
+void vqa_config_clear(VqaConfig *config);
+/* Makes the standing questions from the config. With the lock. */
+void vqa_rebuild_questions(GstFusionVqa *self);
+GstStructure *vqa_stats(GstFusionVqa *self);
+
+/* ---- vqamodel.c: the model's life */
+/* Opens the model, checks every property against it, starts the worker. Posts the element error. */
+gboolean vqa_open(GstFusionVqa *self);
+void vqa_close(GstFusionVqa *self);
+/* Reads generation-config over the model's defaults; without the lock. */
+gboolean vqa_read_generation(GstFusionVqa *self, GError **error);
+/* Tells the state of loading on the bus. On the worker, without the lock. */
+void vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fraction,
+                    const GError *error);
+
+/* ---- vqaworker.c: questions on their way */
+gpointer vqa_worker(gpointer self);
+/* After the worker and the session ended: drops what is left. */
+void vqa_drop_results(GstFusionVqa *self);
+/* A job about the buffer (referenced) with the present epoch and no questions yet. With the lock.
+ */
+VqaJob *vqa_job_new(GstFusionVqa *self, GstBuffer *buffer);
+VqaJob *vqa_job_ref(VqaJob *job);
+void vqa_job_unref(VqaJob *job);
+/* The pending frame, if there is one, will not be asked about and counts as skipped; what was asked
+ * with `ask` waits for the next one. With the lock. */
+void vqa_skip_pending(GstFusionVqa *self);
+/* Makes everything asked so far void: flush, new stream, stop. With the lock; the caller then calls
+ * fusion_session_cancel without it. */
+void vqa_forget_asked(GstFusionVqa *self);
+/* Fails what `ask` asked when no frame will come any more. With the lock. */
+void vqa_fail_asks(GstFusionVqa *self, const char *why);
+guint64 vqa_ask(GstFusionVqa *self, const char *text);
+
+/* ---- vqamessages.c: bus */
+void vqa_report_failure(GstFusionVqa *self, const char *text); /* with the lock */
+void vqa_report_skipped(GstFusionVqa *self, VqaJob *job);      /* with the lock */
+void vqa_report_late(GstFusionVqa *self, GstClockTime held);   /* with the lock */
+/* Posts what is due, on the worker, with the lock. TRUE: something was posted, and the lock was
+ * dropped meanwhile. FALSE: *next is the monotonic time at which something will be due, or 0. */
+gboolean vqa_tell_reports(GstFusionVqa *self, gint64 *next);
+/* Bus message and signal of an answer; without the lock. */
+void vqa_tell_answer(GstFusionVqa *self, VqaAnswer *answer, GstClockTime age);
+extern guint vqa_signal_answer;
+
+G_END_DECLS

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "gstfusionvqa.h"
+
+GST_DEBUG_CATEGORY_EXTERN(gst_fusion_vqa_debug);
+#define GST_CAT_DEFAULT gst_fusion_vqa_debug
+
+#define PROGRESS_CODE "fusion-model"
+
+/* Any thread, the scheduler's included: only notes what happened. */
+static void
+on_model(fusion_model *model, fusion_model_state state, double fraction, const GError *error,
+         void *user)
+{
+    GstFusionVqa *self = user;
+    g_mutex_lock(&self->lock);
+    self->state = state;
+    self->fraction = fraction;
+    g_clear_error(&self->model_error);
+    self->model_error = error ? g_error_copy(error) : NULL;
+    self->model_news = TRUE;
+    if (state == FUSION_FAILED)
+        self->failed = TRUE;
+    g_cond_broadcast(&self->cond);
+    g_mutex_unlock(&self->lock);
+}
+
+/* The element error that says which property is at fault. */
+static void
+post_error(GstFusionVqa *self, const GError *e)
+{
+    const VqaConfig *c = &self->config;
+    const char *model = self->model_name ? self->model_name : c->model;
+    if (!model || !model[0])
+        model = "the model that ships";
+    if (g_error_matches(e, FUSION_ERROR, FUSION_ERROR_DEVICE) ||
+        g_error_matches(e, FUSION_ERROR, FUSION_ERROR_DEVICE_LOST))
+        GST_ELEMENT_ERROR(self, RESOURCE, NOT_FOUND,
+                          ("Property device (%s): %s", c->device ? c->device : "auto", e->message),
+                          (NULL));
+    else if (g_error_matches(e, FUSION_ERROR, FUSION_ERROR_MEMORY))
+        GST_ELEMENT_ERROR(self, RESOURCE, NO_SPACE_LEFT,
+                          ("Property model (%s): %s", model, e->message), (NULL));
+    else if (g_error_matches(e, FUSION_ERROR, FUSION_ERROR_ARGUMENT))
+        GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS,
+                          ("Properties model, precision or max-context: %s", e->message), (NULL));
+    else
+        GST_ELEMENT_ERROR(self, RESOURCE, OPEN_READ, ("Property model (%s): %s", model, e->message),
+                          (NULL));
+}
+
+void
+vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fraction, const GError *error)
+{
+    GstElement *element = GST_ELEMENT(self);
+    GstObject *object = GST_OBJECT(self);
+    int percent = state == FUSION_READY ? 100 : (int) (CLAMP(fraction, 0, 1) * 100);
+    g_autofree char *text = NULL;
+
+    if (state == FUSION_LOST) {
+        GST_ELEMENT_WARNING(self, RESOURCE, FAILED,
+                            ("The device was lost and is being set up again; frames pass without "
+                             "new answers meanwhile: %s",
+                             error ? error->message : "no reason given"),
+                            (NULL));
+        self->progress_told = -1;
+        return;
+    }
+    if (self->progress_told < 0) {
+        text = g_strdup_printf("Loading model %s", self->model_name);
+        gst_element_post_message(element, gst_message_new_progress(object, GST_PROGRESS_TYPE_START,
+                                                                   PROGRESS_CODE, text));
+        self->progress_told = 0;
+    }
+    g_free(text);
+    text = g_strdup_printf("Loading model %s: %d %%", self->model_name, percent);
+    switch (state) {
+    case FUSION_READY:
+        gst_element_post_message(
+            element,
+            gst_message_new_progress(object, GST_PROGRESS_TYPE_COMPLETE, PROGRESS_CODE, text));
+        break;
+    case FUSION_FAILED:
+        gst_element_post_message(element, gst_message_new_progress(object, GST_PROGRESS_TYPE_ERROR,
+                                                                   PROGRESS_CODE,
+                                                                   error ? error->message : text));
+        if (error)
+            post_error(self, error);
+        break;
+    default:
+        if (percent < self->progress_told + 5)
+            return;
+        gst_element_post_message(
+            element,
+            gst_message_new_progress(object, GST_PROGRESS_TYPE_CONTINUE, PROGRESS_CODE, text));
+    }
+    self->progress_told = percent;
+}
+
+gboolean
+vqa_read_generation(GstFusionVqa *self, GError **error)
+{
+    fusion_generation g;
+    fusion_generation_init(&g, self->model);
+    g_mutex_lock(&self->lock);
+    g_autofree char *text = g_strdup(self->config.generation_config);
+    g_mutex_unlock(&self->lock);
+    if (text && text[0] && !fusion_generation_parse(&g, text, error)) {
+        fusion_generation_clear(&g);
+        return FALSE;
+    }
+    g_mutex_lock(&self->lock);
+    if (self->have_generation)
+        fusion_generation_clear(&self->generation);
+    self->generation = g;
+    self->have_generation = TRUE;
+    g_mutex_unlock(&self->lock);
+    return TRUE;
+}
+
+static gboolean
+check_latent_tokens(GstFusionVqa *self, const fusion_model_info *info)
+{
+    guint wanted = self->config.latent_tokens;
+    GString *allowed = g_string_new(NULL);
+    gboolean found = wanted == 0;
+    for (const uint32_t *q = info->latent_tokens; q && *q; q++) {
+        found |= *q == wanted;
+        g_string_append_printf(allowed, "%s%u", allowed->len ? ", " : "", *q);
+    }
+    if (!found)
+        GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS,
+                          ("Property latent-tokens: %u is not among what model %s allows: %s",
+                           wanted, info->name, allowed->str),
+                          (NULL));
+    g_string_free(allowed, TRUE);
+    return found;
+}
+
+gboolean
+vqa_open(GstFusionVqa *self)
+{
+    VqaConfig *c = &self->config;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *name = gst_object_get_name(GST_OBJECT(self));
+    const fusion_model_options options = {
+        .folder = c->model,
+        .device = c->device,
+        .precision = c->precision,
+        .max_context = c->max_context,
+    };
+    self->open_time = g_get_monotonic_time();
+    self->model = fusion_model_open(&options, &error);
+    if (!self->model) {
+        post_error(self, error);
+        return FALSE;
+    }
+    fusion_model_info info = {0};
+    fusion_model_get_info(self->model, &info);
+    self->model_name = g_strdup(info.name);
+    if (!vqa_read_generation(self, &error)) {
+        GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS,
+                          ("Property generation-config: %s", error->message), (NULL));
+        vqa_close(self);
+        return FALSE;
+    }
+    if (!check_latent_tokens(self, &info)) {
+        vqa_close(self);
+        return FALSE;
+    }
+    GST_INFO_OBJECT(self, "model %s on %s in %s", info.folder, info.device, info.precision);
+    fusion_session *session = fusion_session_new(self->model, name);
+    g_mutex_lock(&self->lock);
+    self->session = session;
+    self->stop = FALSE;
+    g_mutex_unlock(&self->lock);
+    self->worker = g_thread_new("fusionvqa", vqa_worker, self);
+    self->watch = fusion_model_watch(self->model, on_model, self);
+    return TRUE;
+}
+
+void
+vqa_close(GstFusionVqa *self)
+{
+    if (self->watch)
+        fusion_model_unwatch(self->model, self->watch);
+    self->watch = 0;
+    if (self->worker) {
+        g_mutex_lock(&self->lock);
+        self->stop = TRUE;
+        g_cond_broadcast(&self->cond);
+        g_mutex_unlock(&self->lock);
+        g_clear_pointer(&self->worker, g_thread_join);
+    }
+    g_mutex_lock(&self->lock);
+    fusion_session *session = g_steal_pointer(&self->session);
+    g_mutex_unlock(&self->lock);
+    if (session)
+        fusion_session_free(session);
+    vqa_drop_results(self);
+    g_clear_pointer(&self->model, fusion_model_unref);
+    g_clear_pointer(&self->model_name, g_free);
+    g_clear_error(&self->model_error);
+    if (self->have_generation)
+        fusion_generation_clear(&self->generation);
+    self->have_generation = FALSE;
+}
