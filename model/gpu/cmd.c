@@ -521,8 +521,6 @@ gpu_cmd_dispatch(gpu_cmd *cmd, const gpu_kernel *kernel, const gpu_span *spans, 
         vkCmdPushConstants(cmd->cb, kernel->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, d->push_bytes,
                            push);
     vkCmdDispatch(cmd->cb, groups[0], groups[1], groups[2]);
-    if (cmd->timer.profile)
-        gpu_timer_mark(cmd, cmd->stage_index);
     cmd->n_dispatches++;
 }
 
@@ -559,8 +557,6 @@ gpu_cmd_copy(gpu_cmd *cmd, gpu_span dst, gpu_span src)
     }
     vkCmdCopyBuffer(cmd->cb, src.buf->handle, dst.buf->handle, 1,
                     &(VkBufferCopy){src.offset, dst.offset, src.size});
-    if (cmd->timer.profile)
-        gpu_timer_mark(cmd, cmd->stage_index);
     cmd->n_dispatches++;
 }
 
@@ -576,7 +572,9 @@ gpu_cmd_stage(gpu_cmd *cmd, const char *name)
     cmd->stage_index = name && !cmd->timer.profile ? gpu_timer_stage(cmd, name) : -1;
     if (cmd->cb) {
         open_label(cmd);
-        gpu_timer_mark(cmd, cmd->stage_index);
+        if (!cmd->timer
+                 .profile) /* there each dispatch marks its own begin, which ends the one before */
+            gpu_timer_mark(cmd, cmd->stage_index);
     }
 }
 

@@ -55,7 +55,8 @@ typedef struct {
     uint64_t max_binding_bytes; /* range of a storage binding */
     uint64_t max_alloc_bytes;   /* one allocation */
     uint64_t heap_bytes;        /* largest device-local heap */
-    uint64_t heap_free_bytes;   /* estimate (VK_EXT_memory_budget), else heap_bytes */
+    uint64_t heap_free_bytes;   /* estimate (VK_EXT_memory_budget), else heap_bytes; on a
+                                 CPU the RAM available, may be more than heap_bytes */
     uint32_t storage_align;     /* alignment of storage binding offsets, bytes */
     uint32_t texel_align;       /* alignment of texel view offsets, bytes */
 } gpu_device_info;

@@ -57,6 +57,8 @@ void gpu_memory_init(gpu_device *dev);
 void gpu_memory_clear(gpu_device *dev);
 bool gpu_memory_alloc(gpu_device *dev, const VkMemoryRequirements *req, gpu_mem kind,
                       const char *name, gpu_alloc *out, GError **error);
+/* The best memory type of `bits` for a kind; -1: none. */
+int gpu_memory_type(const gpu_device *dev, uint32_t bits, gpu_mem kind);
 void gpu_memory_release(gpu_device *dev, gpu_alloc *alloc);
 /* Bytes of RAM that can be had without swapping, UINT64_MAX if unknown. */
 uint64_t gpu_host_available(void);
@@ -95,6 +97,7 @@ struct gpu_device {
     bool shader_int16;
     double timestamp_ms;     /* of one tick, 0: no timestamps */
     uint64_t timestamp_mask; /* valid bits */
+    double patience_s;       /* how long work may take before it counts as hung */
     int lost;                /* atomic */
     int hung;                /* atomic: work never came back; its objects cannot be destroyed */
     gpu_memory memory;
@@ -218,6 +221,9 @@ double gpu_device_slice_s(const gpu_device *dev);
 
 /* As if the driver had returned VK_ERROR_DEVICE_LOST now. */
 void gpu_device_mark_lost(gpu_device *dev);
+/* How long a slice may take before the device counts as hung. After that, with the work done in the
+ * end, the test sets `hung` back to 0 so that the device can be freed. */
+void gpu_device_set_patience(gpu_device *dev, double seconds);
 /* As if the device's memory ended at `bytes` held by this device object: an allocation of device
  * memory beyond it fails with GPU_ERROR_OUT_OF_MEMORY. UINT64_MAX: no limit. */
 void gpu_device_limit_memory(gpu_device *dev, uint64_t bytes);

@@ -118,6 +118,21 @@ type_score(const gpu_device *dev, uint32_t type, gpu_mem kind)
     return -1;
 }
 
+int
+gpu_memory_type(const gpu_device *dev, uint32_t bits, gpu_mem kind)
+{
+    int best = -1;
+    double best_score = 0;
+    for (uint32_t i = 0; i < dev->memory.props.memoryTypeCount; i++) {
+        double score = bits & (UINT32_C(1) << i) ? type_score(dev, i, kind) : -1;
+        if (score > best_score) { /* of equals the first: the driver's order */
+            best_score = score;
+            best = (int) i;
+        }
+    }
+    return best;
+}
+
 static bool
 block_new(gpu_device *dev, uint32_t type, uint64_t size, bool dedicated, gpu_block **out,
           VkResult *res)
@@ -218,23 +233,14 @@ gpu_memory_alloc(gpu_device *dev, const VkMemoryRequirements *req, gpu_mem kind,
                  gpu_alloc *out, GError **error)
 {
     gpu_memory *m = &dev->memory;
-    uint32_t type = 0;
-    double best_score = -1;
-    for (uint32_t i = 0; i < m->props.memoryTypeCount; i++) {
-        if (!(req->memoryTypeBits & (UINT32_C(1) << i)))
-            continue;
-        double score = type_score(dev, i, kind);
-        if (score > best_score) {
-            best_score = score;
-            type = i;
-        }
-    }
-    if (best_score < 0) {
+    int best_type = gpu_memory_type(dev, req->memoryTypeBits, kind);
+    if (best_type < 0) {
         g_set_error(error, GPU_ERROR, GPU_ERROR_UNSUPPORTED,
                     "the device '%s' has no memory type for buffer '%s'", dev->info.name, name);
         return false;
     }
 
+    uint32_t type = (uint32_t) best_type;
     /* One granularity for all keeps the holes large, and host writes of two threads in different
      * cache lines. */
     uint64_t align = MAX(req->alignment, 256);

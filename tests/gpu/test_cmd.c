@@ -434,17 +434,21 @@ test_cost(void)
     g_autoptr(gpu_device) dev = gpu_device_open(NULL, &error); /* without validation */
     g_assert_no_error(error);
     g_autoptr(gpu_buf) x = new_ramp(dev, 64, GPU_MEM_DEVICE, "x");
-    double best[3] = {1e9, 1e9, 1e9}; /* us: 1 dispatch, 1001 with barriers, recording 1001 */
+    /* us: 1 dispatch, 1001 with barriers, these in stages of their own, recording 1001 */
+    double best[4] = {1e9, 1e9, 1e9, 1e9};
     for (int round = 0; round < 10; round++) {
-        for (int k = 0; k < 2; k++) {
+        for (int k = 0; k < 3; k++) {
             g_autoptr(gpu_cmd) cmd = new_cmd(dev, "cost");
             gint64 start = g_get_monotonic_time();
-            for (int i = 0; i < (k ? 1001 : 1); i++)
+            for (int i = 0; i < (k ? 1001 : 1); i++) {
+                if (k == 2)
+                    gpu_cmd_stage(cmd, i % 2 ? "odd" : "even");
                 scale(cmd, x, 0, x, 0, 64, 1, 0);
+            }
             gpu_cmd_end(cmd, &error);
             g_assert_no_error(error);
-            if (k)
-                best[2] = MIN(best[2], (double) (g_get_monotonic_time() - start));
+            if (k == 1)
+                best[3] = MIN(best[3], (double) (g_get_monotonic_time() - start));
             for (int i = 0; i < 5; i++) {
                 start = g_get_monotonic_time();
                 gpu_cmd_run(cmd, NULL, &error);
@@ -455,7 +459,8 @@ test_cost(void)
     }
     g_test_message("submit and wait with one dispatch: %.1f us", best[0]);
     g_test_message("a dispatch with a barrier: %.2f us", (best[1] - best[0]) / 1000);
-    g_test_message("recording a dispatch: %.2f us", best[2] / 1001);
+    g_test_message("a change of stage: %.2f us", (best[2] - best[1]) / 1000);
+    g_test_message("recording a dispatch: %.2f us", best[3] / 1001);
     g_test_minimized_result(best[0], "submit and wait: %.1f us", best[0]);
 }
 

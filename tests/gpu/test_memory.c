@@ -209,6 +209,92 @@ test_out_of_memory(void)
     g_assert_cmpuint(gpu_device_validation_errors(dev), ==, 0);
 }
 
+/* Memory types as drivers list them, and the ones to take. */
+static void
+test_types(void)
+{
+    enum { DL = 1, HV = 2, HC = 4, CA = 8, AMD = 0xc0 };
+    const struct {
+        const char *name;
+        bool discrete;
+        struct {
+            uint64_t mib;
+            bool local;
+        } heaps[4];
+        struct {
+            uint32_t heap, flags;
+        } types[12];
+        int device, upload, readback;
+    } cases[] = {
+        {"one memory (lavapipe)", false, {{2048, true}}, {{0, DL | HV | HC | CA}}, 0, 0, 0},
+        {"discrete, small window",
+         true,
+         {{8192, true}, {16384, false}, {246, true}},
+         {{1, 0}, {0, DL}, {1, HV | HC}, {1, HV | HC | CA}, {2, DL | HV | HC}},
+         1,
+         2,
+         3},
+        {"discrete, all of it visible",
+         true,
+         {{8192, true}, {16384, false}},
+         {{1, 0}, {0, DL}, {1, HV | HC}, {1, HV | HC | CA}, {0, DL | HV | HC}},
+         1,
+         2,
+         3},
+        {"discrete, with types for debugging",
+         true,
+         {{7936, true}, {12000, false}, {256, true}},
+         {{0, DL},
+          {0, DL},
+          {1, HV | HC},
+          {2, DL | HV | HC},
+          {2, DL | HV | HC},
+          {1, HV | HC | CA},
+          {0, DL | AMD},
+          {2, DL | HV | HC | AMD},
+          {1, HV | HC | CA | AMD}},
+         0,
+         2,
+         5},
+        {"integrated, two heaps",
+         false,
+         {{5000, true}, {2500, false}},
+         {{0, DL}, {1, HV | HC}, {0, DL | HV | HC}, {1, HV | HC | CA}},
+         2,
+         2,
+         3},
+        {"integrated, one heap",
+         false,
+         {{12000, true}},
+         {{0, DL | HV | HC}, {0, DL | HV | HC | CA}, {0, DL | HV | CA}},
+         0,
+         0,
+         1},
+        {"no coherent memory", true, {{1000, true}}, {{0, DL}, {0, DL | HV}}, 0, -1, -1},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree gpu_device *dev = g_new0(gpu_device, 1);
+        dev->info.discrete = cases[i].discrete;
+        VkPhysicalDeviceMemoryProperties *p = &dev->memory.props;
+        for (; p->memoryHeapCount < 4 && cases[i].heaps[p->memoryHeapCount].mib;
+             p->memoryHeapCount++) {
+            uint64_t size = cases[i].heaps[p->memoryHeapCount].mib * MIB;
+            p->memoryHeaps[p->memoryHeapCount].size = size;
+            if (cases[i].heaps[p->memoryHeapCount].local)
+                dev->info.heap_bytes = MAX(dev->info.heap_bytes, size);
+        }
+        for (int t = 0; t < 12; t++) {
+            p->memoryTypes[t].heapIndex = cases[i].types[t].heap;
+            p->memoryTypes[t].propertyFlags = cases[i].types[t].flags;
+        }
+        p->memoryTypeCount = 12; /* the rest: flags 0, which exist too */
+        g_test_message("%s", cases[i].name);
+        g_assert_cmpint(gpu_memory_type(dev, UINT32_MAX, GPU_MEM_DEVICE), ==, cases[i].device);
+        g_assert_cmpint(gpu_memory_type(dev, UINT32_MAX, GPU_MEM_UPLOAD), ==, cases[i].upload);
+        g_assert_cmpint(gpu_memory_type(dev, UINT32_MAX, GPU_MEM_READBACK), ==, cases[i].readback);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -216,6 +302,7 @@ main(int argc, char **argv)
     if (!test_gpu_start())
         return 77;
     g_test_add_func("/gpu/memory/kinds", test_kinds);
+    g_test_add_func("/gpu/memory/types", test_types);
     g_test_add_func("/gpu/memory/staging", test_staging);
     g_test_add_func("/gpu/memory/fragmentation", test_fragmentation);
     g_test_add_func("/gpu/memory/coalesce", test_coalesce);
