@@ -17,7 +17,7 @@ from fusion.checkpoint import export
 from fusion.losses import semantic_mapping_loss
 
 VISION = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "image_size": 48,
-          "patch_size": 16, "num_hidden_layers": 4, "used_layers": 3, "early_layers": 2,
+          "patch_size": 8, "num_hidden_layers": 4, "used_layers": 3, "early_layers": 2,
           "connector": [2, 3], "layer_norm_eps": 1e-6}
 COMMON = {"rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": False,
           "mm_vision_tower": "tiny", "mm_hidden_size": 32, "mm_projector_type": "mlp2x_gelu",
@@ -32,7 +32,7 @@ def phi_config(tokenizer):
     return dict(COMMON, model_type="fusion_phi", vocab_size=len(tokenizer.vocab) + len(tokenizer.added),
                 hidden_size=48, intermediate_size=80, num_hidden_layers=4, num_attention_heads=3,
                 num_key_value_heads=3, rope_theta=10000.0, max_position_embeddings=256,
-                original_max_position_embeddings=64, vision_sampler_heads=3,
+                original_max_position_embeddings=80, vision_sampler_heads=3,
                 bos_token_id=tokenizer.special["<|endoftext|>"],
                 eos_token_id=tokenizer.special["<|end|>"],
                 pad_token_id=tokenizer.special["<|endoftext|>"],
