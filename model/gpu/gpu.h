@@ -44,7 +44,7 @@ typedef struct {
     gpu_class cls;
     bool discrete, integrated, cpu; /* the device type; none set: virtual or other */
     uint32_t api_version;
-    uint32_t subgroup_size;
+    uint32_t subgroup_size; /* as reported; devices that vary it may run a kernel with another */
     bool subgroup_arithmetic, subgroup_shuffle; /* in compute */
     bool storage_16bit, storage_8bit, shader_float16, shader_int8;
     uint32_t max_push_bytes;    /* bytes of push constants */

@@ -251,12 +251,14 @@ gpu_memory_alloc(gpu_device *dev, const VkMemoryRequirements *req, gpu_mem kind,
     g_mutex_lock(&m->lock);
     gpu_block *best = NULL;
     int best_hole = -1;
-    uint64_t best_size = UINT64_MAX, largest = 0;
+    uint64_t best_size = UINT64_MAX, of_type = 0;
     for (guint i = 0; i < m->blocks->len; i++) {
         gpu_block *b = g_ptr_array_index(m->blocks, i);
-        if (b->type != type || b->dedicated)
+        if (b->type != type)
             continue;
-        largest = MAX(largest, b->size);
+        of_type += b->size;
+        if (b->dedicated)
+            continue;
         uint64_t hole_size = 0;
         int hole = block_find(b, size, align, &hole_size);
         if (hole >= 0 && hole_size < best_size) {
@@ -269,9 +271,10 @@ gpu_memory_alloc(gpu_device *dev, const VkMemoryRequirements *req, gpu_mem kind,
         block_take(best, best_hole, size, align, out);
         ok = true;
     } else if (size <= dev->info.max_alloc_bytes) {
-        /* Blocks double, so that a small model takes little and a large one few. */
+        /* Blocks grow with what is there, so that a small model takes little and a large one few.
+         */
         uint64_t heap = m->props.memoryHeaps[m->props.memoryTypes[type].heapIndex].size;
-        uint64_t block = CLAMP(largest * 2, FIRST_BLOCK, LARGEST_BLOCK);
+        uint64_t block = CLAMP(of_type / 4 / MIB * MIB, FIRST_BLOCK, LARGEST_BLOCK);
         block = MIN(MIN(block, MAX(heap / 8, MIB)), dev->info.max_alloc_bytes);
         gpu_block *b = NULL;
         if (size <= block / 2)

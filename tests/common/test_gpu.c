@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "test_gpu.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 static gpu_device *device;
 
@@ -19,7 +19,7 @@ test_gpu_start(void)
     if (g_error_matches(error, GPU_ERROR, GPU_ERROR_NO_DEVICE) &&
         g_strcmp0(g_getenv("FUSION_TESTS_SKIP_DEVICE"), "1") == 0) {
         g_print("1..0 # SKIP %s\n", error->message);
-        return false;
+        exit(0); /* TAP says that it was skipped; meson takes another status for an error */
     }
     g_error("%s (FUSION_TESTS_SKIP_DEVICE=1 skips the tests that need a device)", error->message);
 }

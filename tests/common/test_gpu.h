@@ -5,8 +5,7 @@
  *     int main(int argc, char **argv)
  *     {
  *         g_test_init(&argc, &argv, NULL);
- *         if (!test_gpu_start())
- *             return 77;           // skipped, only when FUSION_TESTS_SKIP_DEVICE=1 says so
+ *         test_gpu_start();
  *         g_test_add_func(...);
  *         return test_gpu_finish(g_test_run());
  *     }
@@ -18,9 +17,9 @@
 
 #include "gpu.h"
 
-/* Opens the device (FUSION_TEST_DEVICE names it, else "auto"). Without a device: FALSE where
- * FUSION_TESTS_SKIP_DEVICE=1 is set, else the program fails. Validation is on unless
- * FUSION_VALIDATE=0. */
+/* Opens the device (FUSION_TEST_DEVICE names it, else "auto"). Without a device the program fails,
+ * or where FUSION_TESTS_SKIP_DEVICE=1 is set ends here as skipped. Returns TRUE. Validation is on
+ * unless FUSION_VALIDATE=0. */
 bool test_gpu_start(void);
 
 /* The device; owned by the helper. */

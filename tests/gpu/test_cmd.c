@@ -468,8 +468,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    if (!test_gpu_start())
-        return 77;
+    test_gpu_start();
     g_test_add_func("/gpu/cmd/replay", test_replay);
     g_test_add_func("/gpu/cmd/chain", test_chain);
     g_test_add_func("/gpu/cmd/barrier", test_barrier);

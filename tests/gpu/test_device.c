@@ -259,8 +259,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    if (!test_gpu_start())
-        return 77;
+    test_gpu_start();
     g_test_add_func("/gpu/device/info", test_info);
     g_test_add_func("/gpu/device/choose", test_choose);
     g_test_add_func("/gpu/device/unknown", test_unknown);

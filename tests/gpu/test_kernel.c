@@ -168,8 +168,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    if (!test_gpu_start())
-        return 77;
+    test_gpu_start();
     g_test_add_func("/gpu/kernel/cache", test_cache);
     g_test_add_func("/gpu/kernel/wrong", test_wrong);
     g_test_add_func("/gpu/kernel/broken", test_broken);

@@ -299,8 +299,7 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    if (!test_gpu_start())
-        return 77;
+    test_gpu_start();
     g_test_add_func("/gpu/memory/kinds", test_kinds);
     g_test_add_func("/gpu/memory/types", test_types);
     g_test_add_func("/gpu/memory/staging", test_staging);
