@@ -161,6 +161,12 @@ vqa_answer_structure(const VqaAnswer *a, GstClockTime age)
     return s;
 }
 
+char *
+vqa_answer_json(const VqaAnswer *a, GstClockTime age)
+{
+    return g_strdup_printf("%s,\"age\":%" G_GUINT64_FORMAT "}", a->json, age);
+}
+
 const char *
 vqa_answer_text(const VqaAnswer *a)
 {
@@ -212,8 +218,8 @@ vqa_answers_write(GstStructure *into, const char *stream, GPtrArray *answers,
         g_value_init(&value, GST_TYPE_STRUCTURE);
         g_value_take_boxed(&value, vqa_answer_structure(a, age));
         gst_value_array_append_and_take_value(&array, &value);
-        g_string_append_printf(json, "%s%s,\"age\":%" G_GUINT64_FORMAT "}", json->len ? "\n" : "",
-                               a->json, age);
+        g_autofree char *line = vqa_answer_json(a, age);
+        g_string_append_printf(json, "%s%s", json->len ? "\n" : "", line);
     }
     gst_structure_take_value(into, "answers", &array);
     GValue text = G_VALUE_INIT;

@@ -42,6 +42,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VqaAnswer, vqa_answer_unref)
 
 /* The structure `fusion-answer` with the age set; the caller owns it. */
 GstStructure *vqa_answer_structure(const VqaAnswer *answer, GstClockTime age);
+/* The same as one JSON object on one line; free with g_free. */
+char *vqa_answer_json(const VqaAnswer *answer, GstClockTime age);
 const char *vqa_answer_text(const VqaAnswer *answer);
 GstClockTime vqa_answer_running_time(const VqaAnswer *answer);
 

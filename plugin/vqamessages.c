@@ -101,6 +101,8 @@ void
 vqa_tell_answer(GstFusionVqa *self, VqaAnswer *answer, GstClockTime age)
 {
     GstStructure *s = vqa_answer_structure(answer, age);
+    g_autofree char *json = vqa_answer_json(answer, age);
+    gst_structure_set(s, "json", G_TYPE_STRING, json, NULL);
     g_signal_emit(self, vqa_signal_answer, 0, s);
     gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), s));
 }
