@@ -181,8 +181,9 @@ def work(index, a, model, heads, tokenizer, raw_config, ring, saved):
         for g in optimiser.param_groups:
             g["lr"] = max(rate, 1e-6)
         batcher.maker.table = family_weights(progress)
-        batch = batcher.make(ring.draw(batcher.rng, a.pictures, count_weights(progress)),
-                             a.questions)
+        # The encoder alone wants many pictures, the decoder many questions.
+        pictures, each = (a.pictures * 3 // 2, 2) if encoder_only else (a.pictures, a.questions)
+        batch = batcher.make(ring.draw(batcher.rng, pictures, count_weights(progress)), each)
         batch["fixed"] = fixed
         q = int(batcher.rng.choice(config.query_lens, p=[0.75, 0.25]))
         drop = torch.from_numpy(batcher.rng.rand(len(batch["owner"])) < 0.12)
