@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * fake_net.h: a double of gpu/, ops/ and net/ for tests of session/: it answers what it is told to,
+ * waits where it is told to and fails when it is told to, so that scheduling, cancelling, streaming
+ * and recovery can be tested exactly and without a device. Configuration and tokenizer are those of
+ * tiny_model.h.
+ */
+#pragma once
+
+#include "net.h"
+
+/* Logits after the answer's tokens so far (n of them) of a prompt; out[] starts as zeros. */
+typedef void (*fake_logits_fn)(const uint32_t *answer, uint32_t n, float *out, uint32_t vocab,
+                               void *user);
+
+/* Back to the beginning: answers end at once, nothing waits or fails, counts are 0. */
+void fake_net_reset(void);
+void fake_net_set_logits(fake_logits_fn fn, void *user);
+/* The answer to everything: these tokens, then the end token. NULL-safe; copied. */
+void fake_net_set_answer(const uint32_t *ids, uint32_t n);
+
+/* While held, every prefill waits (until released or cancelled). */
+void fake_net_hold(bool held);
+/* Waits until `n` prefills have begun since the reset. */
+void fake_net_wait_prefills(uint32_t n);
+void fake_net_set_decode_us(uint32_t us);
+/* While held, loading waits before the last half. */
+void fake_net_hold_load(bool held);
+/* The next prefill fails with GPU_ERROR_DEVICE_LOST, and the next `failing_opens` device openings
+ * fail. */
+void fake_net_lose_device(uint32_t failing_opens);
+/* The next load fails with this message. */
+void fake_net_fail_load(const char *message);
+
+typedef struct {
+    uint32_t loads, encodes, prefills, decodes;
+    uint32_t models, states, frames, devices; /* alive now */
+} fake_net_counts;
+fake_net_counts fake_net_get_counts(void);
+/* Brightness (first byte) of the frame of each prefill since the reset, in order, as text: "1 2 1".
+ */
+char *fake_net_get_order(void);
+/* The token ids of the latest prefill with -1 for the image, -2 for latents and -3 behind each
+ * question's end, as text; and the instruction's. */
+char *fake_net_get_prompt(void);
+char *fake_net_get_instruction(void);
