@@ -428,8 +428,11 @@ add_output(weights *w, const vocabulary *v, guint rows)
     if (!out)
         return;
     g_autofree bool *said = g_new0(bool, rows + 1);
-    for (guint i = 0; i < v->answers->len; i++)
-        said[g_array_index(v->answers, guint, i)] = true;
+    for (guint i = 0; i < v->answers->len; i++) {
+        guint id = g_array_index(v->answers, guint, i);
+        if (id < rows)
+            said[id] = true;
+    }
     for (guint i = 0; i < rows; i++) {
         if (i == v->eos && w->o->ends) {
             /* As large as the best of the words, with the sign of the hidden state's side. */

@@ -42,7 +42,7 @@ static const struct {
     {"stop-of-several-tokens", "abENDx", "END", "a|ab|ab|ab|ab!|ab! 2"},
     {"what-may-become-a-stop-is-held-back", "aEb", "END", "a|a|aEb|aEb 3"},
     {"held-back-comes-at-the-end", "aEN", "END", "a|a|a|aEN 3"},
-    {"stop-begins-again", "aab!", "aab", "|||!|! 0"},
+    {"stop-begins-again", "aaab!", "aab", "||a|a!|a! 1"},
     {"first-of-two-stops", "x##y", "y;##", "x|x|x!|x! 1"},
     {"stop-at-once", ".", ".", "!|! 0"},
     {"stop-after-half-a-character",

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Opening, sharing, watching and closing models; what a bad one is refused with. */
+#include <glib/gstdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fake_net.h"
+#include "helper.h"
+#include "session_priv.h"
+
+static fusion_model *
+open_with(const fusion_model_options *o)
+{
+    g_autoptr(GError) error = NULL;
+    fusion_model *m = fusion_model_open(o, &error);
+    g_assert_no_error(error);
+    return m;
+}
+
+static void
+test_shared(void)
+{
+    fake_net_reset();
+    char *folder = tiny_model_make(NULL);
+    g_autofree char *link = g_strconcat(folder, "-link", NULL);
+    g_assert_cmpint(symlink(folder, link), ==, 0);
+    g_assert_cmpuint(registry_count(), ==, 0);
+
+    fusion_model *a = open_with(&(fusion_model_options){.folder = folder});
+    fusion_model *b = open_with(&(fusion_model_options){.folder = link, .device = "auto"});
+    g_assert_true(a == b);
+    fusion_model *c = open_with(&(fusion_model_options){.folder = folder, .max_context = 512});
+    fusion_model *d = open_with(&(fusion_model_options){
+        .folder = folder, .device = "Fake GPU", .precision = FUSION_PRECISION_F16});
+    g_assert_cmpuint(registry_count(), ==, 1);
+    g_assert_true(fusion_model_wait(c, NULL, NULL));
+    g_assert_cmpuint(fake_net_get_counts().loads, ==, 1);
+    fusion_model_info info;
+    fusion_model_get_info(c, &info);
+    g_assert_cmpuint(info.max_context, ==, 512);
+    fusion_model_get_info(a, &info);
+    g_assert_cmpuint(info.max_context, ==, 2048);
+    g_assert_cmpstr(info.folder, ==, folder);
+    g_assert_cmpstr(info.precision, ==, "f16");
+    g_assert_cmpstr(info.device, ==, "Fake GPU");
+    g_assert_cmpuint(info.image_side, ==, TINY_MODEL_SIDE);
+    g_assert_cmpuint(info.latent_tokens[0], ==, 4);
+    g_assert_cmpuint(info.latent_tokens[1], ==, 16);
+    g_assert_cmpuint(info.latent_tokens[2], ==, 0);
+    g_assert_cmpuint(info.device_bytes, ==, 1000);
+
+    /* Others: another device (though of the same name), another precision. */
+    fusion_model *e = open_with(&(fusion_model_options){.folder = folder, .device = "2"});
+    fusion_model *f =
+        open_with(&(fusion_model_options){.folder = folder, .precision = FUSION_PRECISION_F32});
+    g_assert_cmpuint(registry_count(), ==, 3);
+    fusion_model_unref(e);
+    fusion_model_unref(f);
+    g_assert_cmpuint(registry_count(), ==, 1);
+    fusion_model_unref(a);
+    fusion_model_unref(b);
+    fusion_model_unref(c);
+    g_assert_cmpuint(registry_count(), ==, 1);
+    /* A session is a reference too. */
+    fusion_session *s = fusion_session_new(d, "last");
+    fusion_model_unref(d);
+    g_assert_cmpuint(registry_count(), ==, 1);
+    fusion_session_free(s);
+    g_assert_cmpuint(registry_count(), ==, 0);
+    fake_net_counts alive = fake_net_get_counts();
+    g_assert_cmpuint(alive.models + alive.states + alive.frames + alive.devices, ==, 0);
+    g_unlink(link);
+    tiny_model_remove(folder);
+}
+
+static void
+test_two_models(void)
+{
+    fake_net_reset();
+    char *first = tiny_model_make(&(tiny_model_options){.seed = 1});
+    char *second = tiny_model_make(&(tiny_model_options){.seed = 2, .llama = true});
+    g_autoptr(fusion_model) a = open_ready(first);
+    g_autoptr(fusion_model) b = open_ready(second);
+    g_assert_true(a != b);
+    g_autoptr(answers) got = answers_new();
+    g_autoptr(fusion_session) s = fusion_session_new(a, "a");
+    g_autoptr(fusion_session) t = fusion_session_new(b, "b");
+    fake_net_set_answer((uint32_t[]){'o', 'k'}, 2);
+    for (int i = 0; i < 5; i++) {
+        ask(s, 1, "A?", NULL, got);
+        ask(t, 2, "B?", NULL, got);
+    }
+    answers_wait(got, 10);
+    for (guint i = 0; i < 10; i++)
+        g_assert_cmpstr(((fusion_answer *) g_ptr_array_index(got->final, i))->text, ==, "ok");
+    tiny_model_remove(first);
+    tiny_model_remove(second);
+}
+
+/* ---- loading ------------------------------------------------------------------------------ */
+
+typedef struct {
+    GMutex lock;
+    GCond cond;
+    GString *seen;
+    double fraction;
+} watched;
+
+static void
+watch(fusion_model *m, fusion_model_state state, double fraction, const GError *error, void *user)
+{
+    watched *w = user;
+    g_mutex_lock(&w->lock);
+    g_assert_cmpfloat(fraction, >=, state == FUSION_LOADING ? w->fraction : 0);
+    w->fraction = fraction;
+    const char *names[] = {"loading", "ready", "failed", "lost"};
+    g_string_append_printf(w->seen, "%s:%g%s%s ", names[state], fraction, error ? ":" : "",
+                           error ? error->message : "");
+    g_cond_broadcast(&w->cond);
+    g_mutex_unlock(&w->lock);
+}
+
+static void
+test_loading_keeps_requests(void)
+{
+    fake_net_reset();
+    fake_net_hold_load(true);
+    char *folder = tiny_model_make(NULL);
+    watched w = {.seen = g_string_new(NULL)};
+    g_autoptr(fusion_model) m = open_with(&(fusion_model_options){.folder = folder});
+    uint32_t id = fusion_model_watch(m, watch, &w);
+    g_autoptr(answers) a = answers_new();
+    g_autoptr(fusion_session) s = fusion_session_new(m, "early");
+    fake_net_set_answer((uint32_t[]){'o', 'k'}, 2);
+    ask(s, 1, "Already?", NULL, a);
+    uint64_t second = ask(s, 1, "Never mind", NULL, a);
+    fusion_session_cancel(s, second);
+    /* A cancelled wait returns, the model goes on loading. */
+    g_autoptr(GCancellable) cancel = g_cancellable_new();
+    g_autoptr(GError) error = NULL;
+    g_cancellable_cancel(cancel);
+    g_assert_false(fusion_model_wait(m, cancel, &error));
+    g_assert_error(error, FUSION_ERROR, FUSION_ERROR_CANCELLED);
+    g_assert_cmpint(fusion_model_get_state(m), ==, FUSION_LOADING);
+    g_assert_cmpuint(fusion_session_pending(s), ==, 2);
+    fake_net_hold_load(false);
+    answers_wait(a, 2);
+    g_assert_cmpint(fusion_model_get_state(m), ==, FUSION_READY);
+    fusion_model_unwatch(m, id);
+    g_assert_true(g_str_has_prefix(w.seen->str, "loading:"));
+    g_assert_true(g_str_has_suffix(w.seen->str, "loading:1 ready:1 "));
+    g_string_free(w.seen, TRUE);
+    tiny_model_remove(folder);
+}
+
+static void
+test_closing_while_loading(void)
+{
+    fake_net_reset();
+    fake_net_hold_load(true);
+    char *folder = tiny_model_make(NULL);
+    g_autoptr(answers) a = answers_new();
+    fusion_model *m = open_with(&(fusion_model_options){.folder = folder});
+    fusion_session *s = fusion_session_new(m, "early");
+    ask(s, 1, "Early?", NULL, a);
+    fusion_model_unref(m);
+    fake_net_hold_load(false);
+    fusion_session_free(s);
+    g_assert_cmpuint(a->final->len, ==, 1);
+    g_assert_cmpuint(registry_count(), ==, 0);
+
+    fake_net_hold_load(true);
+    m = open_with(&(fusion_model_options){.folder = folder});
+    fusion_model_unref(m); /* ends the load */
+    g_assert_cmpuint(registry_count(), ==, 0);
+    fake_net_hold_load(false);
+    tiny_model_remove(folder);
+}
+
+static void
+test_failed_load(void)
+{
+    fake_net_reset();
+    fake_net_hold_load(true);
+    fake_net_fail_load("weights: broken");
+    char *folder = tiny_model_make(NULL);
+    watched w = {.seen = g_string_new(NULL)};
+    g_autoptr(answers) a = answers_new();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(fusion_model) m = open_with(&(fusion_model_options){.folder = folder});
+    fusion_model_watch(m, watch, &w);
+    g_autoptr(fusion_session) s = fusion_session_new(m, "early");
+    ask(s, 1, "Early?", NULL, a);
+    fake_net_hold_load(false);
+    g_assert_error(answers_wait(a, 1)->error, FUSION_ERROR, FUSION_ERROR_MODEL);
+    g_assert_false(fusion_model_wait(m, NULL, &error));
+    g_assert_error(error, FUSION_ERROR, FUSION_ERROR_MODEL);
+    g_assert_nonnull(strstr(error->message, "weights: broken"));
+    g_assert_true(g_str_has_suffix(w.seen->str, "failed:0:weights: broken "));
+    g_clear_error(&error);
+    g_autoptr(fusion_frame) frame = frame_of(1);
+    g_autoptr(fusion_question) q = fusion_question_new("Late?", NULL);
+    g_assert_cmpuint(fusion_session_ask(s, frame, q, NULL, answers_take, a, NULL, &error), ==, 0);
+    g_assert_error(error, FUSION_ERROR, FUSION_ERROR_MODEL);
+    /* Who opens it anew gets a new try. */
+    g_autoptr(fusion_model) again = open_ready(folder);
+    g_assert_cmpint(fusion_model_get_state(again), ==, FUSION_READY);
+    g_string_free(w.seen, TRUE);
+    tiny_model_remove(folder);
+}
+
+static void
+unwatch_itself(fusion_model *m, fusion_model_state state, double fraction, const GError *error,
+               void *user)
+{
+    uint32_t *id = user;
+    if (*id)
+        fusion_model_unwatch(m, *id);
+    *id = 0;
+}
+
+static void
+test_unwatch_from_its_callback(void)
+{
+    fake_net_reset();
+    fake_net_hold_load(true);
+    char *folder = tiny_model_make(NULL);
+    g_autoptr(fusion_model) m = open_with(&(fusion_model_options){.folder = folder});
+    uint32_t id = 0;
+    id = fusion_model_watch(m, unwatch_itself, &id);
+    fake_net_hold_load(false);
+    g_assert_true(fusion_model_wait(m, NULL, NULL));
+    tiny_model_remove(folder);
+}
+
+static gpointer
+open_and_close(gpointer folder)
+{
+    for (int i = 0; i < 10; i++) {
+        g_autoptr(fusion_model) m = open_with(&(fusion_model_options){.folder = folder});
+        if (i % 2)
+            fusion_model_wait(m, NULL, NULL);
+    }
+    return NULL;
+}
+
+static void
+test_many_openers(void)
+{
+    fake_net_reset();
+    char *folder = tiny_model_make(NULL);
+    GThread *threads[4];
+    for (int i = 0; i < 4; i++)
+        threads[i] = g_thread_new("opener", open_and_close, folder);
+    for (int i = 0; i < 4; i++)
+        g_thread_join(threads[i]);
+    g_assert_cmpuint(registry_count(), ==, 0);
+    tiny_model_remove(folder);
+}
+
+/* ---- refused ------------------------------------------------------------------------------ */
+
+static void
+refused(const fusion_model_options *o, int code, const char *says)
+{
+    g_autoptr(GError) error = NULL;
+    g_assert_null(fusion_model_open(o, &error));
+    g_assert_error(error, FUSION_ERROR, code);
+    g_test_message("%s", error->message);
+    g_assert_nonnull(strstr(error->message, says));
+    g_assert_cmpuint(registry_count(), ==, 0);
+    g_assert_cmpuint(fake_net_get_counts().devices, ==, 0);
+}
+
+static void
+test_refused(void)
+{
+    fake_net_reset();
+    refused(&(fusion_model_options){.folder = "/nowhere/at/all"}, FUSION_ERROR_MODEL,
+            "/nowhere/at/all");
+    char *folder = tiny_model_make(NULL);
+    fusion_model_options o = {.folder = folder};
+    o.device = "No Such Device";
+    refused(&o, FUSION_ERROR_DEVICE, "No Such Device");
+    o.device = NULL;
+    o.precision = FUSION_PRECISION_Q8;
+    refused(&o, FUSION_ERROR_ARGUMENT, "q8");
+    o.precision = FUSION_PRECISION_Q4;
+    refused(&o, FUSION_ERROR_ARGUMENT, "q4");
+    o.precision = FUSION_PRECISION_AUTO;
+    g_autofree char *config = g_build_filename(folder, "config.json", NULL);
+    o.folder = config;
+    refused(&o, FUSION_ERROR_MODEL, "config.json");
+    g_assert_true(g_file_set_contents(config, "{", -1, NULL));
+    o.folder = folder;
+    refused(&o, FUSION_ERROR_MODEL, "config.json");
+    g_unlink(config);
+    refused(&o, FUSION_ERROR_MODEL, "config.json");
+    tiny_model_remove(folder);
+}
+
+static void
+refused_tiny(const tiny_model_options *tiny, const char *file, const char *content,
+             const char *says)
+{
+    char *folder = tiny_model_make(tiny);
+    if (file) {
+        g_autofree char *path = g_build_filename(folder, file, NULL);
+        g_assert_true(g_file_set_contents(path, content, -1, NULL));
+    }
+    refused(&(fusion_model_options){.folder = folder}, FUSION_ERROR_MODEL, says);
+    tiny_model_remove(folder);
+}
+
+static void
+test_refused_files(void)
+{
+    fake_net_reset();
+    refused_tiny(&(tiny_model_options){.no_tokenizer = true}, NULL, NULL, "tokenizer.json");
+    refused_tiny(&(tiny_model_options){.no_markers = true}, NULL, NULL, "<vision_start>");
+    refused_tiny(&(tiny_model_options){.vocab_rows = 458}, NULL, NULL, "458 rows");
+    refused_tiny(NULL, "model.safetensors", "short", "model.safetensors");
+    refused_tiny(NULL, "tokenizer.json", "{\"model\": ", "tokenizer.json");
+    refused_tiny(NULL, "generation_config.json", "{\"top_p\": 3}", "top_p");
+    refused_tiny(NULL, "generation_config.json", "[]", "generation_config.json");
+    refused_tiny(&(tiny_model_options){.conversation = "{\"system\": 3}"}, NULL, NULL,
+                 "conversation");
+}
+
+static void
+test_generation_of_the_model(void)
+{
+    fake_net_reset();
+    char *folder = tiny_model_make(NULL);
+    g_autofree char *path = g_build_filename(folder, "generation_config.json", NULL);
+    g_assert_true(g_file_set_contents(path,
+                                      "{\"do_sample\": true, \"temperature\": 0.6, \"top_p\": 0.9, "
+                                      "\"top_k\": 5, \"max_new_tokens\": 3, \"stop_strings\": "
+                                      "[\"x\"], \"eos_token_id\": [97, 32000]}",
+                                      -1, NULL));
+    g_autoptr(fusion_model) m = open_ready(folder);
+    fusion_generation g;
+    fusion_generation_init(&g, m);
+    g_assert_true(g.do_sample);
+    g_assert_cmpfloat(g.temperature, ==, 0.6);
+    g_assert_cmpfloat(g.top_p, ==, 0.9);
+    g_assert_cmpuint(g.top_k, ==, 5);
+    g_assert_cmpuint(g.max_new_tokens, ==, 3);
+    g_assert_cmpstr(g.stop_strings[0], ==, "x");
+    fusion_generation_clear(&g);
+    /* Stop tokens are this file's: 97 is "a"; one beyond the vocabulary does no harm. */
+    g_autoptr(answers) a = answers_new();
+    g_autoptr(fusion_session) s = fusion_session_new(m, "stop");
+    g_autoptr(fusion_question) q = fusion_question_new("Stop?", NULL);
+    fake_net_set_answer((uint32_t[]){'b', 'a', 'b'}, 3);
+    g_assert_cmpstr(ask_wait(s, 1, q, NULL, a)->text, ==, "b");
+    tiny_model_remove(folder);
+}
+
+static void
+test_default_model(void)
+{
+    g_setenv("FUSION_MODEL", "/some/where", TRUE);
+    g_autofree char *wanted = fusion_default_model();
+    g_assert_cmpstr(wanted, ==, "/some/where");
+    g_unsetenv("FUSION_MODEL");
+    g_autofree char *usual = fusion_default_model();
+    g_assert_true(g_str_has_suffix(usual, "nano"));
+    g_assert_true(g_path_is_absolute(usual));
+}
+
+static void
+test_devices(void)
+{
+    g_auto(GStrv) names = fusion_list_devices(NULL);
+    g_assert_cmpuint(g_strv_length(names), ==, 3);
+    g_assert_cmpstr(names[1], ==, "Fake CPU");
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/model/shared", test_shared);
+    g_test_add_func("/model/two", test_two_models);
+    g_test_add_func("/model/many-openers", test_many_openers);
+    g_test_add_func("/model/loading-keeps-requests", test_loading_keeps_requests);
+    g_test_add_func("/model/closing-while-loading", test_closing_while_loading);
+    g_test_add_func("/model/failed-load", test_failed_load);
+    g_test_add_func("/model/unwatch-from-its-callback", test_unwatch_from_its_callback);
+    g_test_add_func("/model/refused", test_refused);
+    g_test_add_func("/model/refused-files", test_refused_files);
+    g_test_add_func("/model/generation-config", test_generation_of_the_model);
+    g_test_add_func("/model/default", test_default_model);
+    g_test_add_func("/model/devices", test_devices);
+    return g_test_run();
+}
