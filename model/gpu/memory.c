@@ -22,17 +22,52 @@ struct gpu_block {
     GArray *holes;
 };
 
+static bool
+read_number(const char *file, uint64_t *value)
+{
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(file, &text, NULL, NULL))
+        return false;
+    g_strchomp(text);
+    guint64 v;
+    if (!g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &v, NULL)) /* "max": no limit */
+        return false;
+    *value = v;
+    return true;
+}
+
+static uint64_t
+stat_value(const char *stat, const char *key)
+{
+    const char *line = strstr(stat, key);
+    return line ? g_ascii_strtoull(line + strlen(key), NULL, 10) : 0;
+}
+
 uint64_t
 gpu_host_available(void)
 {
+    uint64_t available = UINT64_MAX;
     g_autofree char *text = NULL;
-    if (!g_file_get_contents("/proc/meminfo", &text, NULL, NULL))
-        return UINT64_MAX;
-    const char *line = strstr(text, "MemAvailable:");
-    unsigned long long kib;
-    if (!line || sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
-        return UINT64_MAX;
-    return (uint64_t) kib * 1024;
+    if (g_file_get_contents("/proc/meminfo", &text, NULL, NULL)) {
+        const char *line = strstr(text, "MemAvailable:");
+        unsigned long long kib;
+        if (line && sscanf(line, "MemAvailable: %llu kB", &kib) == 1)
+            available = (uint64_t) kib * 1024;
+    }
+    /* A container's own limit, where the kernel kills rather than refuses. */
+    uint64_t most, used;
+    if (read_number("/sys/fs/cgroup/memory.max", &most) &&
+        read_number("/sys/fs/cgroup/memory.current", &used)) {
+        g_autofree char *stat = NULL;
+        if (g_file_get_contents("/sys/fs/cgroup/memory.stat", &stat, NULL, NULL)) {
+            /* Cached files make room. */
+            uint64_t files =
+                stat_value(stat, "\ninactive_file ") + stat_value(stat, "\nactive_file ");
+            used -= MIN(used, files);
+        }
+        available = MIN(available, most > used ? most - used : 0);
+    }
+    return available;
 }
 
 void

@@ -28,7 +28,7 @@ gpu_device *test_gpu(void);
 /* Fails the test if the validation layer has reported an error. Call it at the end of a test. */
 void test_gpu_check(void);
 
-/* Closes the device; returns `status`, or 1 if there were validation errors or buffers are left. */
+/* Closes the device; returns `status`, or 1 if there were validation errors. */
 int test_gpu_finish(int status);
 
 /* A buffer with the bytes (DEVICE memory); a failure ends the test. */

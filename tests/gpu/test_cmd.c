@@ -186,7 +186,7 @@ cancel_when_started(gpointer data)
 static void
 test_cancel(void)
 {
-    enum { N = 1 << 20, STEPS = 64 };
+    enum { N = 1 << 18, STEPS = 64 };
     g_autoptr(GError) error = NULL;
     g_autoptr(GCancellable) cancel = g_cancellable_new();
     double slice = gpu_device_default_rate(test_gpu()) * gpu_device_slice_s(test_gpu());
