@@ -400,14 +400,14 @@ request_new_pad(GstElement *element, GstPadTemplate *templ, const gchar *name, c
     GstFusionVqa *self = GST_FUSION_VQA(element);
     g_mutex_lock(&self->lock);
     VqaTextPad *pad = self->text ? NULL : vqa_text_pad_new(templ, "text");
-    self->text = pad;
+    if (pad)
+        self->text = gst_object_ref_sink(pad);
     g_mutex_unlock(&self->lock);
     if (!pad) {
         GST_WARNING_OBJECT(self, "there is one text pad only; use a tee after it");
         return NULL;
     }
     gst_pad_set_query_function(GST_PAD(pad), text_query);
-    gst_object_ref(pad); /* self->text */
     gst_element_add_pad(element, GST_PAD(pad));
     if (GST_STATE_TARGET(element) >= GST_STATE_PAUSED || GST_STATE(element) >= GST_STATE_PAUSED) {
         gst_pad_set_active(GST_PAD(pad), TRUE);

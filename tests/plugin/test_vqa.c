@@ -167,8 +167,8 @@ rate_variable(void)
     for (guint i = 0; i < G_N_ELEMENTS(frames); i++) {
         gst_buffer_unref(frame_through(&v, i, frames[i].ms));
         if (stat_of(v.element, "asked") != frames[i].asked)
-            g_error("at %u ms: %u asked, not %u", frames[i].ms,
-                    (guint) stat_of(v.element, "asked"), frames[i].asked);
+            g_error("at %u ms: %u asked, not %u", frames[i].ms, (guint) stat_of(v.element, "asked"),
+                    frames[i].asked);
     }
     vqa_end(&v);
 }
@@ -238,8 +238,8 @@ caps_change(void)
     g_assert_true(w == 50 && h == 30);
     g_autoptr(GstCaps) caps = gst_pad_get_current_caps(v.h->sinkpad);
     int width;
-    g_assert_true(
-        gst_structure_get_int(gst_caps_get_structure(caps, 0), "width", &width) && width == 50);
+    g_assert_true(gst_structure_get_int(gst_caps_get_structure(caps, 0), "width", &width) &&
+                  width == 50);
     vqa_end(&v);
 }
 
@@ -351,8 +351,7 @@ ask_action(void)
     GstBuffer *b = frame_through(&v, 2, 100);
     g_assert_cmpuint(answers_on(b), ==, 2);
     g_assert_cmpstr(answer_on(b, 1), ==, "extra@2");
-    g_assert_true(
-        gst_structure_get_uint64(answer_structure_on(b, 1), "id", &found) && found == id);
+    g_assert_true(gst_structure_get_uint64(answer_structure_on(b, 1), "id", &found) && found == id);
     gst_buffer_unref(b);
     g_signal_emit_by_name(v.element, "ask", "one || two", &other);
     g_assert_cmpuint(other, >, id);
@@ -376,8 +375,8 @@ on_answer(GstElement *element, GstStructure *s, GPtrArray *texts)
 {
     gboolean final;
     gst_structure_get_boolean(s, "final", &final);
-    g_ptr_array_add(texts, g_strdup_printf("%s%s", gst_structure_get_string(s, "answer"),
-                                           final ? "." : ""));
+    g_ptr_array_add(
+        texts, g_strdup_printf("%s%s", gst_structure_get_string(s, "answer"), final ? "." : ""));
 }
 
 static void
@@ -538,8 +537,8 @@ latency(void)
                  {"live", FALSE, 0}, {"wait", FALSE, 0},  {"auto", FALSE, 0}};
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         Vqa v;
-        vqa_start(&v, cases[i].live, SMALL, "prompt", "q", "latency",
-                  (guint64) 300 * GST_MSECOND, NULL);
+        vqa_start(&v, cases[i].live, SMALL, "prompt", "q", "latency", (guint64) 300 * GST_MSECOND,
+                  NULL);
         gst_element_set_state(v.element, GST_STATE_READY);
         gst_util_set_object_arg(G_OBJECT(v.element), "mode", cases[i].mode);
         gst_element_set_state(v.element, GST_STATE_PLAYING);

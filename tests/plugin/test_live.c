@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Mode live: no frame is held back; and what is told on the bus, errors, states. */
+#include <string.h>
+
+#include "support.h"
+
+typedef struct {
+    gint64 in; /* when the last frame went in */
+    gint64 worst_hold, first, last;
+    guint frames;
+} Timing;
+
+static GstPadProbeReturn
+on_in(GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+    ((Timing *) data)->in = g_get_monotonic_time();
+    return GST_PAD_PROBE_OK;
+}
+
+static GstPadProbeReturn
+on_out(GstPad *pad, GstPadProbeInfo *info, gpointer data)
+{
+    Timing *t = data;
+    gint64 now = g_get_monotonic_time();
+    t->worst_hold = MAX(t->worst_hold, now - t->in);
+    if (!t->frames++)
+        t->first = now;
+    t->last = now;
+    return GST_PAD_PROBE_OK;
+}
+
+static void
+probe(GstElement *element, const char *pad_name, GstPadProbeCallback callback, Timing *t)
+{
+    g_autoptr(GstPad) pad = gst_element_get_static_pad(element, pad_name);
+    gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, callback, t, NULL);
+}
+
+/* A live source of 30 frames a second stays one while answers take 500 ms. */
+static void
+keeps_30_fps(void)
+{
+    Timing t = {0};
+    GError *error = NULL;
+    fake.answer_ms = 500;
+    GstElement *pipeline =
+        gst_parse_launch("videotestsrc is-live=true num-buffers=91 ! "
+                         "video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
+                         "fusionvqa name=q prompt=q frame-rate=10/1 ! fakesink sync=false",
+                         &error);
+    g_assert_no_error(error);
+    g_autoptr(GstElement) q = gst_bin_get_by_name(GST_BIN(pipeline), "q");
+    g_autoptr(GstBus) bus = gst_element_get_bus(pipeline);
+    probe(q, "sink", on_in, &t);
+    probe(q, "src", on_out, &t);
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    GstMessage *m =
+        gst_bus_timed_pop_filtered(bus, 20 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+    g_assert_true(m && GST_MESSAGE_TYPE(m) == GST_MESSAGE_EOS);
+    gst_message_unref(m);
+    double fps = (t.frames - 1) / ((t.last - t.first) / 1e6);
+    guint64 chosen = stat_of(q, "chosen"), skipped = stat_of(q, "skipped");
+    guint64 submitted = stat_of(q, "submitted");
+    g_test_message("%.2f fps, longest hold %.1f ms, chosen %d, skipped %d, submitted %d", fps,
+                   t.worst_hold / 1e3, (int) chosen, (int) skipped, (int) submitted);
+    g_assert_cmpuint(t.frames, ==, 91);
+    g_assert_cmpfloat(fps, >, 29);
+    /* half an answer's time: far more than passing a frame on needs, even on a busy machine */
+    g_assert_cmpint(t.worst_hold, <, 250 * G_TIME_SPAN_MILLISECOND);
+    g_assert_cmpuint(chosen, >=, 29);
+    /* about six answers fit in three seconds; one frame may still wait for its turn */
+    g_assert_cmpuint(submitted, >=, 4);
+    g_assert_cmpuint(submitted, <=, 8);
+    g_assert_cmpuint(skipped, >=, 15);
+    g_assert_cmpuint(chosen - skipped - submitted, <=, 1);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(pipeline);
+    fake_reset();
+}
+
+/* The newest frame wins: of those that came while the model was busy only the last is asked about.
+ */
+static void
+newest_frame_wins(void)
+{
+    Vqa v;
+    fake.deaf = TRUE;
+    vqa_start(&v, TRUE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
+    assert_answers(frame_through(&v, 1, 0), "");
+    wait_stat(v.element, "asked", 1);
+    for (guint i = 2; i <= 6; i++)
+        assert_answers(frame_through(&v, i, i * 100), "");
+    g_assert_cmpuint(stat_of(v.element, "chosen"), ==, 6);
+    g_assert_cmpuint(stat_of(v.element, "skipped"), ==, 4);
+    g_assert_cmpuint(stat_of(v.element, "asked"), ==, 1);
+    vqa_end(&v);
+}
+
+/* Answers ride from the first frame after they are there, with the age of the frame they are about.
+ */
+static void
+answers_ride_late(void)
+{
+    Vqa v;
+    fake.answer_ms = 30;
+    vqa_start(&v, TRUE, SMALL, "prompt", "q", NULL);
+    assert_answers(frame_through(&v, 1, 0), "");
+    wait_stat(v.element, "answered", 1);
+    GstBuffer *b = frame_through(&v, 2, 400);
+    guint64 age, pts;
+    const GstStructure *s = answer_structure_on(b, 0);
+    g_assert_true(gst_structure_get_uint64(s, "age", &age) && age == 400 * GST_MSECOND);
+    g_assert_true(gst_structure_get_uint64(s, "pts", &pts) && pts == 0);
+    assert_answers(b, "q@1");
+    assert_answers(frame_through(&v, 3, 900), "q@1");
+    vqa_end(&v);
+}
+
+static void
+frames_pass_while_loading(void)
+{
+    Vqa v;
+    fake.load_ms = 200;
+    vqa_start(&v, TRUE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
+    gint64 begin = g_get_monotonic_time();
+    for (guint i = 0; i < 5; i++)
+        assert_answers(frame_through(&v, i, i * 100), "");
+    g_assert_cmpint(g_get_monotonic_time() - begin, <, 150 * G_TIME_SPAN_MILLISECOND);
+    /* the newest of them is asked about as soon as the model is there */
+    wait_stat(v.element, "answered", 1);
+    assert_answers(frame_through(&v, 9, 900), "q@4");
+    vqa_end(&v);
+}
+
+/* A question asked by hand is not lost when its frame is replaced by a newer one. */
+static void
+ask_survives_skipping(void)
+{
+    Vqa v;
+    guint64 id = 0;
+    fake.answer_ms = 60;
+    vqa_start(&v, TRUE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
+    gst_buffer_unref(frame_through(&v, 1, 0));
+    wait_stat(v.element, "asked", 1);
+    g_signal_emit_by_name(v.element, "ask", "extra", &id);
+    gst_buffer_unref(frame_through(&v, 2, 100));
+    gst_buffer_unref(frame_through(&v, 3, 200));
+    wait_stat(v.element, "answered", 3);
+    assert_answers(frame_through(&v, 4, 300), "q@3,extra@3");
+    vqa_end(&v);
+}
+
+static void
+eos_does_not_wait(void)
+{
+    Vqa v;
+    fake.deaf = TRUE;
+    vqa_start(&v, TRUE, SMALL, "prompt", "q", NULL);
+    gst_buffer_unref(frame_through(&v, 1, 0));
+    wait_stat(v.element, "asked", 1);
+    gint64 begin = g_get_monotonic_time();
+    gst_harness_push_event(v.h, gst_event_new_eos());
+    g_assert_cmpint(g_get_monotonic_time() - begin, <, G_TIME_SPAN_SECOND);
+    vqa_end(&v);
+}
+
+/* mode=wait under a live source: frames wait, and an answer later than promised is warned about. */
+static void
+wait_under_live_warns(void)
+{
+    Vqa v;
+    fake.answer_ms = 50;
+    vqa_start(&v, TRUE, SMALL, "prompt", "q", "latency", (guint64) 20 * GST_MSECOND, "frame-rate",
+              0, 1, NULL);
+    gst_element_set_state(v.element, GST_STATE_READY);
+    gst_util_set_object_arg(G_OBJECT(v.element), "mode", "wait");
+    gst_element_set_state(v.element, GST_STATE_PLAYING);
+    assert_answers(frame_through(&v, 1, 0), "q@1");
+    GstMessage *m = wait_message(v.bus, GST_MESSAGE_WARNING);
+    const GstStructure *details = NULL;
+    guint64 late = 0;
+    gst_message_parse_warning_details(m, &details);
+    g_assert_true(gst_structure_get_uint64(details, "late", &late) && late == 1);
+    gst_message_unref(m);
+    vqa_end(&v);
+}
+
+/* ---- messages */
+
+static void
+warnings_once_a_second(void)
+{
+    Vqa v;
+    fake.fail = 1000;
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
+    for (guint i = 0; i < 50; i++)
+        assert_answers(frame_through(&v, i, i * 100), "");
+    g_assert_cmpuint(stat_of(v.element, "failed"), ==, 50);
+    /* what the first warning does not count yet is told together a second later */
+    guint64 failed = 0;
+    guint n = 0;
+    while (failed < 50) {
+        GstMessage *m = wait_message(v.bus, GST_MESSAGE_WARNING);
+        const GstStructure *details = NULL;
+        gst_message_parse_warning_details(m, &details);
+        g_assert_true(gst_structure_get_uint64(details, "failed", &failed));
+        gst_message_unref(m);
+        n++;
+    }
+    g_assert_cmpuint(failed, ==, 50);
+    g_assert_cmpuint(n, <=, 2);
+    g_assert_cmpuint(count_messages(v.bus, GST_MESSAGE_WARNING), ==, 0);
+    /* and the stream recovers */
+    fake.fail = 0;
+    assert_answers(frame_through(&v, 7, 9000), "q@7");
+    vqa_end(&v);
+}
+
+static void
+refusal_is_a_warning(void)
+{
+    Vqa v;
+    vqa_start(&v, FALSE, SMALL, "prompt", "refuse me || q", NULL);
+    assert_answers(frame_through(&v, 1, 0), "q@1");
+    gst_message_unref(wait_message(v.bus, GST_MESSAGE_WARNING));
+    g_assert_cmpuint(stat_of(v.element, "asked"), ==, 2);
+    g_assert_cmpuint(stat_of(v.element, "failed"), ==, 1);
+    vqa_end(&v);
+}
+
+static void
+qos_once_a_second(void)
+{
+    Vqa v;
+    fake.deaf = TRUE;
+    vqa_start(&v, TRUE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
+    gst_buffer_unref(frame_through(&v, 0, 0));
+    wait_stat(v.element, "asked", 1);
+    for (guint i = 1; i < 30; i++)
+        gst_buffer_unref(frame_through(&v, i, i * 100));
+    g_assert_cmpuint(stat_of(v.element, "skipped"), ==, 28);
+    guint64 processed = 0, dropped = 0;
+    guint n = 0;
+    while (dropped < 28) {
+        GstMessage *m = wait_message(v.bus, GST_MESSAGE_QOS);
+        GstFormat format;
+        gst_message_parse_qos_stats(m, &format, &processed, &dropped);
+        g_assert_cmpint(format, ==, GST_FORMAT_BUFFERS);
+        gst_message_unref(m);
+        n++;
+    }
+    g_assert_true(processed == 1 && dropped == 28);
+    g_assert_cmpuint(n, <=, 2);
+    g_assert_cmpuint(count_messages(v.bus, GST_MESSAGE_QOS), ==, 0);
+    vqa_end(&v);
+}
+
+static void
+progress_of_loading(void)
+{
+    Vqa v;
+    fake.load_ms = 100;
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", NULL);
+    gst_buffer_unref(frame_through(&v, 1, 0));
+    GstProgressType type = GST_PROGRESS_TYPE_ERROR, first = GST_PROGRESS_TYPE_ERROR;
+    for (guint i = 0; type != GST_PROGRESS_TYPE_COMPLETE; i++) {
+        GstMessage *m = wait_message(v.bus, GST_MESSAGE_PROGRESS);
+        gst_message_parse_progress(m, &type, NULL, NULL);
+        first = i ? first : type;
+        gst_message_unref(m);
+    }
+    g_assert_cmpint(first, ==, GST_PROGRESS_TYPE_START);
+    g_assert_cmpuint(count_messages(v.bus, GST_MESSAGE_PROGRESS), ==, 0);
+    vqa_end(&v);
+}
+
+/* ---- errors */
+
+static void
+assert_error(const char *property, const char *value, const char *named)
+{
+    GstElement *e = gst_element_factory_make("fusionvqa", NULL);
+    GstBus *bus = gst_bus_new();
+    gst_element_set_bus(e, bus);
+    gst_util_set_object_arg(G_OBJECT(e), property, value);
+    g_assert_cmpint(gst_element_set_state(e, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+    GstMessage *m = wait_message(bus, GST_MESSAGE_ERROR);
+    g_autoptr(GError) error = NULL;
+    gst_message_parse_error(m, &error, NULL);
+    g_test_message("%s=%s: %s", property, value, error->message);
+    g_assert_nonnull(strstr(error->message, named));
+    gst_message_unref(m);
+    g_assert_cmpuint(count_messages(bus, GST_MESSAGE_ERROR), ==, 0);
+    gst_element_set_state(e, GST_STATE_NULL);
+    gst_element_set_bus(e, NULL);
+    gst_object_unref(bus);
+    gst_object_unref(e);
+    g_assert_cmpint(fake_models_alive(), ==, 0);
+}
+
+static void
+errors_name_the_property(void)
+{
+    assert_error("model", "/no/such/model", "/no/such/model");
+    assert_error("device", "no such device", "Property device");
+    assert_error("precision", "q8", "precision");
+    assert_error("generation-config", "no_such_key=1", "Property generation-config");
+    assert_error("latent-tokens", "5", "Property latent-tokens");
+}
+
+static void
+loading_fails(void)
+{
+    for (gboolean live = FALSE; live <= TRUE; live++) {
+        Vqa v;
+        fake.load_ms = 40;
+        fake.load_fails = TRUE;
+        vqa_start(&v, live, SMALL, "prompt", "q", NULL);
+        GstFlowReturn flow = GST_FLOW_OK;
+        for (guint i = 0; i < 1000 && flow == GST_FLOW_OK; i++) {
+            flow = gst_harness_push(v.h, frame_new(&v, 1, i * 100));
+            g_usleep(1000);
+        }
+        g_assert_cmpint(flow, ==, GST_FLOW_ERROR);
+        GstMessage *m = wait_message(v.bus, GST_MESSAGE_ERROR);
+        g_autoptr(GError) error = NULL;
+        gst_message_parse_error(m, &error, NULL);
+        g_assert_nonnull(strstr(error->message, "model.safetensors"));
+        gst_message_unref(m);
+        vqa_end(&v);
+    }
+}
+
+/* The device is lost while a question is open: a warning, frames pass, answers come again after. */
+static void
+device_lost(void)
+{
+    for (gboolean live = FALSE; live <= TRUE; live++) {
+        Vqa v;
+        vqa_start(&v, live, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
+        gst_buffer_unref(frame_through(&v, 1, 0));
+        wait_stat(v.element, "answered", 1);
+        fake_lose_device(TRUE);
+        for (guint i = 1; i < 5; i++)
+            assert_answers(frame_through(&v, 1, i * 100), "q@1");
+        gst_message_unref(wait_message(v.bus, GST_MESSAGE_WARNING));
+        fake_lose_device(FALSE);
+        gst_buffer_unref(frame_through(&v, 8, 1000));
+        wait_stat(v.element, "answered", 2);
+        for (guint i = 0; i < 500 && stat_of(v.element, "pending"); i++)
+            g_usleep(1000);
+        g_autofree char *text = answers_take(frame_through(&v, 8, 1100));
+        for (guint i = 0; live && i < 100 && strcmp(text, "q@8") != 0; i++) {
+            g_usleep(10000);
+            g_free(text);
+            text = answers_take(frame_through(&v, 8, 1200 + i));
+        }
+        g_assert_cmpstr(text, ==, "q@8");
+        vqa_end(&v);
+    }
+}
+
+/* ---- states */
+
+static void
+states_20_times(void)
+{
+    GstElement *e = gst_element_factory_make("fusionvqa", NULL);
+    g_object_set(e, "prompt", "q", NULL);
+    for (guint i = 0; i < 20; i++) {
+        fake.load_ms = i % 3 * 10;
+        g_assert_cmpint(gst_element_set_state(e, GST_STATE_PLAYING), !=, GST_STATE_CHANGE_FAILURE);
+        g_assert_cmpint(gst_element_set_state(e, i & 1 ? GST_STATE_READY : GST_STATE_NULL), ==,
+                        GST_STATE_CHANGE_SUCCESS);
+    }
+    gst_element_set_state(e, GST_STATE_NULL);
+    gst_object_unref(e);
+    g_assert_cmpint(fake_models_alive(), ==, 0);
+
+    GError *error = NULL;
+    GstElement *p = gst_parse_launch("videotestsrc is-live=true ! fusionvqa prompt=q "
+                                     "frame-rate=0/1 ! fusionoverlay ! fakesink",
+                                     &error);
+    g_assert_no_error(error);
+    fake.answer_ms = 10;
+    for (guint i = 0; i < 20; i++) {
+        gst_element_set_state(p, GST_STATE_PLAYING);
+        gst_element_get_state(p, NULL, NULL, 5 * GST_SECOND);
+        g_usleep(i * 3000);
+        gst_element_set_state(p, i & 1 ? GST_STATE_READY : GST_STATE_NULL);
+    }
+    gst_element_set_state(p, GST_STATE_NULL);
+    gst_object_unref(p);
+    g_assert_cmpint(fake_frames_alive(), ==, 0);
+    fake_reset();
+}
+
+static void
+stats_add_up(void)
+{
+    Vqa v;
+    fake.answer_ms = 7;
+    fake.fail = 3;
+    vqa_start(&v, TRUE, SMALL, "prompt", "a || b", "frame-rate", 0, 1, NULL);
+    for (guint i = 0; i < 60; i++) {
+        gst_buffer_unref(frame_through(&v, i, i * 100));
+        g_usleep(2000);
+        if (i == 30) {
+            gst_harness_push_event(v.h, gst_event_new_flush_start());
+            gst_harness_push_event(v.h, gst_event_new_flush_stop(FALSE));
+            GstSegment segment;
+            gst_segment_init(&segment, GST_FORMAT_TIME);
+            gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+        }
+    }
+    for (guint i = 0; i < 500 && stat_of(v.element, "pending"); i++)
+        g_usleep(5000);
+    g_usleep(50000);
+    guint64 skipped = stat_of(v.element, "skipped"), submitted = stat_of(v.element, "submitted");
+    g_assert_cmpuint(stat_of(v.element, "frames"), ==, 60);
+    g_assert_cmpuint(stat_of(v.element, "chosen"), ==, skipped + submitted);
+    g_assert_cmpuint(stat_of(v.element, "failed"), ==, 3);
+    g_assert_cmpuint(stat_of(v.element, "asked"), ==,
+                     stat_of(v.element, "answered") + 3 + stat_of(v.element, "cancelled"));
+    vqa_end(&v);
+}
+
+static void
+two_in_one_process(void)
+{
+    fake.answer_ms = 5;
+    run_pipeline("videotestsrc num-buffers=30 ! video/x-raw,width=32,height=24 ! "
+                 "fusionvqa prompt=a frame-rate=0/1 ! fakesink "
+                 "videotestsrc num-buffers=30 ! video/x-raw,width=48,height=24 ! "
+                 "fusionvqa prompt=b frame-rate=0/1 ! fakesink");
+    fake_reset();
+    g_assert_cmpint(fake_models_alive(), ==, 0);
+}
+
+int
+main(int argc, char **argv)
+{
+    support_init(&argc, &argv);
+    g_test_add_func("/live/keeps-30-fps", keeps_30_fps);
+    g_test_add_func("/live/newest-frame-wins", newest_frame_wins);
+    g_test_add_func("/live/answers-ride-late", answers_ride_late);
+    g_test_add_func("/live/frames-pass-while-loading", frames_pass_while_loading);
+    g_test_add_func("/live/ask-survives-skipping", ask_survives_skipping);
+    g_test_add_func("/live/eos-does-not-wait", eos_does_not_wait);
+    g_test_add_func("/live/wait-mode-warns-when-late", wait_under_live_warns);
+    g_test_add_func("/messages/warnings-once-a-second", warnings_once_a_second);
+    g_test_add_func("/messages/refusal-is-a-warning", refusal_is_a_warning);
+    g_test_add_func("/messages/qos-once-a-second", qos_once_a_second);
+    g_test_add_func("/messages/progress-of-loading", progress_of_loading);
+    g_test_add_func("/errors/name-the-property", errors_name_the_property);
+    g_test_add_func("/errors/loading-fails", loading_fails);
+    g_test_add_func("/errors/device-lost", device_lost);
+    g_test_add_func("/states/20-times", states_20_times);
+    g_test_add_func("/stats/add-up", stats_add_up);
+    g_test_add_func("/process/two-elements", two_in_one_process);
+    return support_run();
+}
