@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* fusionoverlay: what it draws and where, and what it leaves alone. */
+#include <string.h>
+
+#include "answermeta.h"
+#include "support.h"
+
+typedef struct {
+    GstHarness *h;
+    GstElement *element;
+    GstVideoInfo info;
+} Overlay;
+
+static void
+overlay_start(Overlay *o, const char *format, int width, int height)
+{
+    g_autofree char *text = g_strdup_printf(
+        "video/x-raw,format=%s,width=%d,height=%d,framerate=10/1", format, width, height);
+    g_autoptr(GstCaps) caps = gst_caps_from_string(text);
+    g_assert_true(gst_video_info_from_caps(&o->info, caps));
+    o->element = gst_element_factory_make("fusionoverlay", NULL);
+    o->h = gst_harness_new_with_element(o->element, "sink", "src");
+    gst_harness_set_src_caps(o->h, g_steal_pointer(&caps));
+}
+
+static void
+overlay_end(Overlay *o)
+{
+    gst_harness_teardown(o->h);
+    gst_object_unref(o->element);
+}
+
+/* A grey frame with these answers, questions and answers in turn up to NULL, after the overlay. */
+static GstBuffer *
+drawn(Overlay *o, const char *const *words)
+{
+    GstBuffer *b = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&o->info), NULL);
+    gst_buffer_memset(b, 0, 128, -1);
+    g_autoptr(GPtrArray) answers =
+        g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+    for (guint i = 0; words && words[i]; i += 2) {
+        const VqaAnswerFields f = {.stream = "q",
+                                   .question = words[i],
+                                   .answer = words[i + 1],
+                                   .model = "nano",
+                                   .utc = "",
+                                   .confidence = 0.934,
+                                   .final = TRUE};
+        g_ptr_array_add(answers, vqa_answer_new(&f));
+    }
+    if (answers->len)
+        vqa_answers_attach(b, "q", answers, 3 * GST_SECOND);
+    g_assert_cmpint(gst_harness_push(o->h, b), ==, GST_FLOW_OK);
+    return gst_harness_pull(o->h);
+}
+
+/* Bounds of what is not grey any more, in the first plane of a 4 byte or a planar format. */
+typedef struct {
+    int left, top, right, bottom, n;
+} Bounds;
+
+static Bounds
+changed(const Overlay *o, GstBuffer *b)
+{
+    Bounds r = {G_MAXINT, G_MAXINT, -1, -1, 0};
+    GstVideoFrame f;
+    g_assert_true(gst_video_frame_map(&f, &o->info, b, GST_MAP_READ));
+    int step = GST_VIDEO_FRAME_COMP_PSTRIDE(&f, 0);
+    for (int y = 0; y < GST_VIDEO_FRAME_HEIGHT(&f); y++)
+        for (int x = 0; x < GST_VIDEO_FRAME_WIDTH(&f); x++) {
+            const guint8 *p = (const guint8 *) GST_VIDEO_FRAME_PLANE_DATA(&f, 0) +
+                              y * GST_VIDEO_FRAME_PLANE_STRIDE(&f, 0) + x * step;
+            if (*p > 126 && *p < 130)
+                continue;
+            r.left = MIN(r.left, x);
+            r.right = MAX(r.right, x);
+            r.top = MIN(r.top, y);
+            r.bottom = MAX(r.bottom, y);
+            r.n++;
+        }
+    gst_video_frame_unmap(&f);
+    return r;
+}
+
+static const char *const gate[] = {"Is the gate open?", "yes", NULL};
+
+static void
+draws_and_disappears(void)
+{
+    Overlay o;
+    overlay_start(&o, "BGRx", 320, 240);
+    GstBuffer *b = drawn(&o, gate);
+    Bounds r = changed(&o, b);
+    g_assert_cmpint(r.n, >, 300);
+    g_assert_cmpint(r.top, >, 200);
+    g_assert_cmpint(r.left, <, 20);
+    g_assert_cmpint(r.right, <, 319);
+    gst_buffer_unref(b);
+    b = drawn(&o, NULL);
+    g_assert_cmpint(changed(&o, b).n, ==, 0);
+    gst_buffer_unref(b);
+    g_object_set(o.element, "silent", TRUE, NULL);
+    b = drawn(&o, gate);
+    g_assert_cmpint(changed(&o, b).n, ==, 0);
+    gst_buffer_unref(b);
+    overlay_end(&o);
+}
+
+static void
+positions(void)
+{
+    static const char *const h[] = {"left", "center", "right"}, *const v[] = {"top", "center",
+                                                                              "bottom"};
+    Overlay o;
+    overlay_start(&o, "BGRx", 640, 360);
+    for (int i = 0; i < 9; i++) {
+        gst_util_set_object_arg(G_OBJECT(o.element), "halignment", h[i % 3]);
+        gst_util_set_object_arg(G_OBJECT(o.element), "valignment", v[i / 3]);
+        GstBuffer *b = drawn(&o, gate);
+        Bounds r = changed(&o, b);
+        int x = (r.left + r.right) / 2, y = (r.top + r.bottom) / 2;
+        g_assert_cmpint(x * 3 / 640, ==, i % 3);
+        g_assert_cmpint(y * 3 / 360, ==, i / 3);
+        gst_buffer_unref(b);
+    }
+    overlay_end(&o);
+}
+
+static void
+properties_show(void)
+{
+    Overlay o;
+    overlay_start(&o, "BGRx", 640, 360);
+    GstBuffer *b = drawn(&o, gate);
+    int with = changed(&o, b).right;
+    gst_buffer_unref(b);
+    g_object_set(o.element, "show-question", FALSE, NULL);
+    b = drawn(&o, gate);
+    int without = changed(&o, b).right;
+    gst_buffer_unref(b);
+    g_assert_cmpint(without, <, with / 2);
+    g_object_set(o.element, "show-confidence", TRUE, NULL);
+    b = drawn(&o, gate);
+    int confidence = changed(&o, b).right;
+    gst_buffer_unref(b);
+    g_assert_cmpint(confidence, >, without + 10);
+    g_object_set(o.element, "show-age", TRUE, NULL);
+    b = drawn(&o, gate);
+    g_assert_cmpint(changed(&o, b).right, >, confidence + 10);
+    gst_buffer_unref(b);
+    overlay_end(&o);
+}
+
+#define LONG                                                                                       \
+    "A very long answer that goes on and on about the gate, the yard behind it, the lorry that "   \
+    "waits, the driver who reads a newspaper, and <b>markup & entities</b> that are only words; "  \
+    "\u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627 \xf0\x9f\x9a\x97 \n\x01 end. "
+
+/* However long the answers and however many: all inside the frame, at any size and format. */
+static void
+fits_any_frame(void)
+{
+    static const int sizes[][2] = {{1, 1},   {2, 2},     {17, 3},    {3, 17},     {33, 21},
+                                   {64, 48}, {100, 400}, {641, 359}, {1920, 1080}};
+    static const char *const formats[] = {"BGRx", "I420", "NV12", "YUY2", "GRAY8", "RGB", "AYUV"};
+    static const char *const words[] = {LONG LONG, LONG LONG LONG, "b", LONG, "c", LONG, "d", LONG,
+                                        "e",       LONG,           "f", "",   NULL};
+    for (guint f = 0; f < G_N_ELEMENTS(formats); f++)
+        for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+            Overlay o;
+            overlay_start(&o, formats[f], sizes[i][0], sizes[i][1]);
+            gst_buffer_unref(drawn(&o, words));
+            gst_buffer_unref(drawn(&o, gate));
+            overlay_end(&o);
+        }
+    Overlay o;
+    overlay_start(&o, "BGRx", 640, 360);
+    GstBuffer *b = drawn(&o, words);
+    Bounds r = changed(&o, b);
+    g_assert_cmpint(r.left, >, 2);
+    g_assert_cmpint(r.right, <, 637);
+    g_assert_cmpint(r.top, >, 2);
+    g_assert_cmpint(r.bottom, <, 357);
+    gst_buffer_unref(b);
+    overlay_end(&o);
+}
+
+/* A sink that takes drawings gets them attached, and the pixels stay. */
+static void
+attaches(void)
+{
+    Overlay o;
+    o.element = gst_element_factory_make("fusionoverlay", NULL);
+    o.h = gst_harness_new_with_element(o.element, "sink", "src");
+    gst_harness_add_propose_allocation_meta(o.h, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE, NULL);
+    gst_harness_set_sink_caps_str(
+        o.h,
+        "video/x-raw(memory:SystemMemory, meta:GstVideoOverlayComposition), format=NV12_10LE32");
+    g_autoptr(GstCaps) caps =
+        gst_caps_from_string("video/x-raw,format=NV12_10LE32,width=320,height=240,framerate=10/1");
+    g_assert_true(gst_video_info_from_caps(&o.info, caps));
+    gst_harness_set_src_caps(o.h, gst_caps_ref(caps));
+    GstBuffer *b = drawn(&o, gate);
+    GstVideoOverlayCompositionMeta *meta = gst_buffer_get_video_overlay_composition_meta(b);
+    g_assert_nonnull(meta);
+    g_assert_cmpuint(gst_video_overlay_composition_n_rectangles(meta->overlay), ==, 1);
+    g_assert_cmpint(changed(&o, b).n, ==, 0);
+    gst_buffer_unref(b);
+    overlay_end(&o);
+}
+
+/* A format that cannot be blended is negotiated away, not refused when frames come. */
+static void
+negotiates_formats(void)
+{
+    run_pipeline("videotestsrc num-buffers=3 ! video/x-raw,format=P010_10LE ! videoconvert ! "
+                 "fusionvqa prompt=\"say yes\" ! fusionoverlay ! videoconvert ! vp8enc ! fakesink");
+    run_pipeline("videotestsrc num-buffers=3 ! fusionvqa prompt=\"say yes\" ! fusionoverlay ! "
+                 "videoconvert ! video/x-raw,format=v210 ! fakesink");
+}
+
+static GstPadProbeReturn
+put_answers(GstPad *pad, GstPadProbeInfo *info, gpointer answers)
+{
+    GstBuffer *b = gst_buffer_make_writable(GST_PAD_PROBE_INFO_BUFFER(info));
+    vqa_answers_attach(b, "q", answers, 12 * GST_SECOND);
+    GST_PAD_PROBE_INFO_DATA(info) = b;
+    return GST_PAD_PROBE_OK;
+}
+
+/* For a person: FUSION_OVERLAY_DUMP=folder writes what is drawn as PNG. */
+static void
+dump(void)
+{
+    const char *folder = g_getenv("FUSION_OVERLAY_DUMP");
+    if (!folder) {
+        g_test_skip("FUSION_OVERLAY_DUMP is not set");
+        return;
+    }
+    static const struct {
+        int w, h;
+        const char *words[12], *properties;
+    } pictures[] = {
+        {640, 360, {"Is the gate open?", "yes", "How many people?", "two"}, ""},
+        {1920,
+         1080,
+         {"Is the gate open?", "yes", "What colour is the car?", "dark red"},
+         "show-confidence=true show-age=true"},
+        {320, 240, {"What is there?", LONG, "b?", LONG}, "halignment=center"},
+        {640,
+         360,
+         {"?", "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd",
+          "\u0645\u0627 \u0647\u0630\u0627\u061f", "\u0634\u0627\u062d\u0646\u0629", "emoji",
+          "\xf0\x9f\x9a\x97 \xe6\xb1\xbd\xe8\xbb\x8a"},
+         "halignment=right valignment=top"},
+        {160, 120, {"Is the gate open?", "yes"}, ""},
+        {64, 48, {"Is the gate open?", "yes"}, "show-question=false"},
+        {640, 360, {"No box", "white on picture"}, "background-color=0 text-color=0xffffff40"},
+        {360, 640, {"Portrait?", LONG}, "valignment=center"},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(pictures); i++) {
+        g_autofree char *line = g_strdup_printf(
+            "videotestsrc num-buffers=1 pattern=smpte ! "
+            "video/x-raw,format=I420,width=%d,height=%d ! identity name=i ! fusionoverlay %s ! "
+            "videoconvert ! pngenc ! filesink location=%s/overlay-%u.png",
+            pictures[i].w, pictures[i].h, pictures[i].properties, folder, i);
+        GError *error = NULL;
+        GstElement *p = gst_parse_launch(line, &error);
+        g_assert_no_error(error);
+        g_autoptr(GstElement) identity = gst_bin_get_by_name(GST_BIN(p), "i");
+        g_autoptr(GstPad) pad = gst_element_get_static_pad(identity, "src");
+        GPtrArray *answers = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+        for (guint k = 0; k < 12 && pictures[i].words[k]; k += 2) {
+            const VqaAnswerFields f = {.stream = "q",
+                                       .question = pictures[i].words[k],
+                                       .answer = pictures[i].words[k + 1],
+                                       .model = "nano",
+                                       .utc = "",
+                                       .confidence = 0.934};
+            g_ptr_array_add(answers, vqa_answer_new(&f));
+        }
+        gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, put_answers, answers, NULL);
+        g_autoptr(GstBus) bus = gst_element_get_bus(p);
+        gst_element_set_state(p, GST_STATE_PLAYING);
+        gst_message_unref(
+            gst_bus_timed_pop_filtered(bus, 10 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR));
+        gst_element_set_state(p, GST_STATE_NULL);
+        gst_object_unref(p);
+        g_ptr_array_unref(answers);
+    }
+}
+
+int
+main(int argc, char **argv)
+{
+    support_init(&argc, &argv);
+    g_test_add_func("/overlay/draws-and-disappears", draws_and_disappears);
+    g_test_add_func("/overlay/positions", positions);
+    g_test_add_func("/overlay/properties", properties_show);
+    g_test_add_func("/overlay/fits-any-frame", fits_any_frame);
+    g_test_add_func("/overlay/attaches", attaches);
+    g_test_add_func("/overlay/negotiates-formats", negotiates_formats);
+    g_test_add_func("/overlay/dump", dump);
+    return support_run();
+}
