@@ -40,7 +40,7 @@ void main()
 #undef ROW
 
     // rows past the end repeat the last one; they are not stored
-#define START(g) \
+#define START(g)                                                                               \
     uint a_at##g = p.a_first + min(row0 + g * LANES + lane, p.m - 1) * p.a_stride;
     EACH_GROUP(START)
     uint w_at = weight_at(col);
@@ -50,57 +50,45 @@ void main()
               w3 = FETCH_W(w_at + 3);
         w_at += PANEL;
 
-#define ROW(g, l) sum[g * LANES + l] += subgroupShuffle(ak##g, l) * wk;
 #ifdef F16
+        // the weight's texels as vectors of the 4 columns, one for each k
+#define UNPACK(word)                                                                           \
+        vec4 word##_lo, word##_hi;                                                             \
+        {                                                                                      \
+            vec2 u0 = UNPACK2(w0.word), u1 = UNPACK2(w1.word),                                 \
+                 u2 = UNPACK2(w2.word), u3 = UNPACK2(w3.word);                                 \
+            word##_lo = vec4(u0.x, u1.x, u2.x, u3.x);                                          \
+            word##_hi = vec4(u0.y, u1.y, u2.y, u3.y);                                          \
+        }
+        UNPACK(x)
+        UNPACK(y)
+        UNPACK(z)
+        UNPACK(w)
 #define FETCH(g)                                                                               \
         uvec4 h##g = FETCH_A(a_at##g + t);                                                     \
-        vec2 a##g##_x = unpackHalf2x16(h##g.x), a##g##_y = unpackHalf2x16(h##g.y),             \
-             a##g##_z = unpackHalf2x16(h##g.z), a##g##_w = unpackHalf2x16(h##g.w);
+        vec2 a##g##_x = UNPACK2(h##g.x), a##g##_y = UNPACK2(h##g.y),                           \
+             a##g##_z = UNPACK2(h##g.z), a##g##_w = UNPACK2(h##g.w);
         EACH_GROUP(FETCH)
-#define STEP(word)                                                                             \
-        {                                                                                      \
-            vec2 u0 = unpackHalf2x16(w0.word), u1 = unpackHalf2x16(w1.word),                   \
-                 u2 = unpackHalf2x16(w2.word), u3 = unpackHalf2x16(w3.word);                   \
-            {                                                                                  \
-                vec4 wk = vec4(u0.x, u1.x, u2.x, u3.x);                                        \
-                EACH_K(word, x)                                                                \
-            }                                                                                  \
-            {                                                                                  \
-                vec4 wk = vec4(u0.y, u1.y, u2.y, u3.y);                                        \
-                EACH_K(word, y)                                                                \
-            }                                                                                  \
-        }
-#if ROWS / LANES == 1
-#define EACH_K(word, half_)                                                                    \
-        float ak0 = a0_##word.half_;                                                           \
-        EACH_LANE(0)
-#else
-#define EACH_K(word, half_)                                                                    \
-        float ak0 = a0_##word.half_, ak1 = a1_##word.half_;                                    \
-        EACH_LANE(0) EACH_LANE(1)
-#endif
+#define ADD(g, l, word)                                                                        \
+        s += subgroupShuffle(a##g##_##word.x, l) * word##_lo;                                  \
+        s += subgroupShuffle(a##g##_##word.y, l) * word##_hi;
 #else
 #define FETCH(g) vec4 a##g = FETCH_A(a_at##g + t);
         EACH_GROUP(FETCH)
-#if ROWS / LANES == 1
-#define EACH_K(word)                                                                           \
-        float ak0 = a0.word;                                                                   \
-        EACH_LANE(0)
-#else
-#define EACH_K(word)                                                                           \
-        float ak0 = a0.word, ak1 = a1.word;                                                    \
-        EACH_LANE(0) EACH_LANE(1)
+#define ADD(g, l, word)                                                                        \
+        s += subgroupShuffle(a##g.word, l) * vec4(w0.word, w1.word, w2.word, w3.word);
 #endif
-#define STEP(word)                                                                             \
+        // a row's sums stay in registers for all k of the texel
+#define ROW(g, l)                                                                              \
         {                                                                                      \
-            vec4 wk = vec4(w0.word, w1.word, w2.word, w3.word);                                \
-            EACH_K(word)                                                                       \
+            vec4 s = sum[g * LANES + l];                                                       \
+            ADD(g, l, x)                                                                       \
+            ADD(g, l, y)                                                                       \
+            ADD(g, l, z)                                                                       \
+            ADD(g, l, w)                                                                       \
+            sum[g * LANES + l] = s;                                                            \
         }
-#endif
-        STEP(x)
-        STEP(y)
-        STEP(z)
-        STEP(w)
+        EACH_GROUP(EACH_LANE)
     }
 #undef ROW
 

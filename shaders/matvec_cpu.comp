@@ -29,8 +29,8 @@ texel_row fetch_row(uint row, uint t)
     bool inside = t < p.k_texels;
     texel_row r;
 #ifdef F16
-    r.x[0] = inside ? vec4(unpackHalf2x16(h.x), unpackHalf2x16(h.y)) : vec4(0.0);
-    r.x[1] = inside ? vec4(unpackHalf2x16(h.z), unpackHalf2x16(h.w)) : vec4(0.0);
+    r.x[0] = inside ? vec4(UNPACK2(h.x), UNPACK2(h.y)) : vec4(0.0);
+    r.x[1] = inside ? vec4(UNPACK2(h.z), UNPACK2(h.w)) : vec4(0.0);
 #else
     r.x[0] = inside ? h : vec4(0.0);
 #endif
@@ -65,8 +65,8 @@ void main()
 #ifdef F16
 #define WORD(l, word, i, c0, c1)                                                               \
         {                                                                                      \
-            vec2 u0 = unpackHalf2x16(w0.word), u1 = unpackHalf2x16(w1.word),                   \
-                 u2 = unpackHalf2x16(w2.word), u3 = unpackHalf2x16(w3.word);                   \
+            vec2 u0 = UNPACK2(w0.word), u1 = UNPACK2(w1.word),                   \
+                 u2 = UNPACK2(w2.word), u3 = UNPACK2(w3.word);                   \
             K(l, i, c0, vec4(u0.x, u1.x, u2.x, u3.x))                                          \
             K(l, i, c1, vec4(u0.y, u1.y, u2.y, u3.y))                                          \
         }

@@ -14,7 +14,7 @@ static bool
 has_cpu_lanes(const gpu_device_info *info)
 {
     return (info->subgroup_size == 4 || info->subgroup_size == 8) && info->subgroup_shuffle &&
-           info->subgroup_arithmetic;
+           info->subgroup_arithmetic && info->shader_float16;
 }
 
 ops *
@@ -37,7 +37,7 @@ ops_new(gpu_device *dev, ops_table table, GError **error)
         g_set_error(
             error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
             "%s: the kernels for CPU devices need subgroups of 4 or 8 lanes with shuffle and "
-            "arithmetic, found %s of %u",
+            "arithmetic, and 16-bit floats; found %s with subgroups of %u",
             info->name, info->cls == GPU_CLASS_CPU ? "a CPU device" : "another device",
             info->subgroup_size);
         return NULL;

@@ -15,6 +15,15 @@ layout(constant_id = 4) const uint TAIL = 0;
 
 layout(push_constant) uniform push_t { push_matmul p; };
 
+// lavapipe's unpackHalf2x16 is a dozen integer instructions a value, its conversion of a 16-bit float one. A
+// processor that gives it 4 lanes may lack that one.
+#if defined(F16) && defined(LANES) && LANES == 8
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#define UNPACK2(word) vec2(unpackFloat2x16(word))
+#else
+#define UNPACK2(word) unpackHalf2x16(word)
+#endif
+
 #ifdef F16
 #define P 8
 #define TEXEL uvec4
