@@ -2,7 +2,10 @@
 #include "chunk.h"
 
 #include "attention.spv.h"
-#include "attention_cpu.spv.h"
+#include "attention_cpu_4x1.spv.h"
+#include "attention_cpu_4x8.spv.h"
+#include "attention_cpu_8x1.spv.h"
+#include "attention_cpu_8x8.spv.h"
 #include "attention_window.spv.h"
 #include "attention_window_cpu.spv.h"
 #include "push.h"
@@ -11,11 +14,46 @@
 #define MAX_WINDOW 32u
 #define FALLBACK_ROWS 8u /* attention.comp: ROWS */
 
+/* Completes the kernel for a CPU device: rows of a workgroup, and how a head's columns are shared
+ * out. A lane keeps at most 4 quads of columns for all its rows; the columns of wider heads are
+ * split over workgroups, which compute the scores again. */
+static void
+cpu_variant(ops *o, uint32_t head_dim, bool f16, bool one_row, gpu_kernel_desc *desc,
+            uint32_t *rows, uint32_t *split)
+{
+    static const struct {
+        uint32_t lanes, rows;
+        const uint32_t *spirv;
+        size_t bytes;
+    } variants[] = {
+        {8, 8, spv_attention_cpu_8x8, sizeof(spv_attention_cpu_8x8)},
+        {8, 1, spv_attention_cpu_8x1, sizeof(spv_attention_cpu_8x1)},
+        {4, 8, spv_attention_cpu_4x8, sizeof(spv_attention_cpu_4x8)},
+        {4, 1, spv_attention_cpu_4x1, sizeof(spv_attention_cpu_4x1)},
+    };
+    const bool octets = f16 && head_dim % 8 == 0;
+    const uint32_t unit = octets ? 2 : 1;
+    const uint32_t units = ops_div_up(head_dim / 4 / unit, o->lanes);
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(variants); i++) {
+        if (variants[i].lanes == o->lanes && (variants[i].rows == 1) == one_row) {
+            desc->spirv = variants[i].spirv;
+            desc->spirv_bytes = variants[i].bytes;
+            *rows = variants[i].rows;
+        }
+    }
+    *split = ops_div_up(units * unit, 4);
+    desc->spec[5] = ops_div_up(units, *split) * unit;
+    desc->spec[6] = *split;
+    desc->spec[7] = octets;
+    desc->n_spec = 8;
+}
+
 void
 ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *a)
 {
     static const char op[] = "attention";
-    const bool cpu = chunk_texels(o), f16 = a->q.dtype == OPS_F16;
+    const bool f16 = a->q.dtype == OPS_F16;
     const unsigned type = 1u << a->q.dtype;
 
     OPS_REQUIRE(cmd, op, a->head_dim && a->head_dim % 4 == 0 && a->head_dim <= MAX_HEAD_DIM,
@@ -62,23 +100,21 @@ ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *a)
     };
     const gpu_span len =
         length.buf ? chunk_words(length.buf, length.index, 1, &push.length_index) : y.span;
-    /* A lane keeps at most 4 quads of a head's columns for all its rows; wider heads are shared. */
-    const uint32_t quads = ops_div_up(a->head_dim / 4, o->lanes);
-    const uint32_t split = ops_div_up(quads, 4), cols = ops_div_up(quads, split);
-    const uint32_t rows = !cpu ? FALLBACK_ROWS : q_len == 1 ? 1 : 8;
-    const gpu_kernel_desc desc = {
+    gpu_kernel_desc desc = {
         .name = op,
-        CHUNK_SPIRV(o, attention),
+        OPS_SPIRV(spv_attention),
         .n_binds = 5,
         .binds = {CHUNK_READ(o), CHUNK_READ(o), CHUNK_READ(o), OPS_READ, OPS_WRITE},
         .push_bytes = sizeof(push),
-        .n_spec = cpu ? 8 : 5,
-        .spec = {chunk_lanes(o), f16, a->head_dim, a->causal, length.buf != NULL, rows, cols,
-                 split},
+        .n_spec = 5,
+        .spec = {chunk_lanes(o), f16, a->head_dim, a->causal, length.buf != NULL},
     };
+    uint32_t rows = FALLBACK_ROWS, split = 1;
+    if (chunk_texels(o))
+        cpu_variant(o, a->head_dim, f16, q_len == 1, &desc, &rows, &split);
     const gpu_span spans[] = {q.span, k.span, v.span, len, y.span};
-    ops_dispatch(o, cmd, &desc, spans, &push, ops_div_up(q_len, rows), a->heads * (cpu ? split : 1),
-                 a->batch, 4.0 * a->q.rows * kv_len * a->heads * a->head_dim);
+    ops_dispatch(o, cmd, &desc, spans, &push, ops_div_up(q_len, rows), a->heads * split, a->batch,
+                 4.0 * a->q.rows * kv_len * a->heads * a->head_dim);
 }
 
 void

@@ -8,30 +8,50 @@ layout(constant_id = 0) const uint LANES = 8;
 
 #ifdef SUBGROUP
 
+// One shuffle a lane, each with a literal: that is one instruction on lavapipe, where an exchange with
+// a computed lane goes lane by lane.
+#define REDUCE_FOUR(X, l) X(l) X(l + 1) X(l + 2) X(l + 3)
+#define REDUCE_LANES(X)                                                                            \
+    REDUCE_FOUR(X, 0)                                                                              \
+    if (LANES > 4) {                                                                               \
+        REDUCE_FOUR(X, 4)                                                                          \
+    }
+
 float reduce_add(float v)
 {
-    [[unroll]] for (uint i = LANES / 2; i > 0; i >>= 1)
-        v += subgroupShuffleXor(v, i);
-    return v;
+    float sum = 0;
+#define ADD(l) sum += subgroupShuffle(v, l);
+    REDUCE_LANES(ADD)
+#undef ADD
+    return sum;
 }
 
 float reduce_max(float v)
 {
-    [[unroll]] for (uint i = LANES / 2; i > 0; i >>= 1)
-        v = max(v, subgroupShuffleXor(v, i));
-    return v;
+    float top = v;
+#define MAX(l) top = max(top, subgroupShuffle(v, l));
+    REDUCE_LANES(MAX)
+#undef MAX
+    return top;
 }
 
 // The larger value; of equal ones the lower index.
 void reduce_best(inout float v, inout uint index)
 {
-    [[unroll]] for (uint i = LANES / 2; i > 0; i >>= 1) {
-        float w = subgroupShuffleXor(v, i);
-        uint k = subgroupShuffleXor(index, i);
-        bool take = w > v || (w == v && k < index);
-        v = take ? w : v;
-        index = take ? k : index;
+    float best = v;
+    uint best_index = index;
+#define BEST(l)                                                                                    \
+    {                                                                                              \
+        float w = subgroupShuffle(v, l);                                                           \
+        uint k = subgroupShuffle(index, l);                                                        \
+        bool take = w > best || (w == best && k < best_index);                                     \
+        best = take ? w : best;                                                                    \
+        best_index = take ? k : best_index;                                                        \
     }
+    REDUCE_LANES(BEST)
+#undef BEST
+    v = best;
+    index = best_index;
 }
 
 #else
