@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "test_gpu.h"
+#include "keep_drivers.h"
 
 #include <stdlib.h>
 
@@ -8,6 +9,7 @@ static gpu_device *device;
 bool
 test_gpu_start(void)
 {
+    test_keep_drivers();
     g_autoptr(GError) error = NULL;
     gpu_device_options options = {
         .name = g_getenv("FUSION_TEST_DEVICE"),
