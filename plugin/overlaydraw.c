@@ -14,10 +14,11 @@ struct _OverlayDrawing {
     GstVideoOverlayRectangle *rectangle;
 };
 
-/* The words of one answer; the first `question_length` bytes are the question. */
+/* The words of one answer: bytes up to answer_start are the question, from answer_end on remarks.
+ */
 typedef struct {
     char *text;
-    guint question_length;
+    guint answer_start, answer_end;
     PangoLayout *layout;
     PangoRectangle extents;
 } Line;
@@ -74,13 +75,14 @@ make_line(const GstStructure *s, const OverlayStyle *style)
     if (!answer || !answer[0] || !g_utf8_validate(answer, -1, NULL))
         return NULL;
     GString *text = g_string_new(NULL);
-    guint question_length = 0;
+    guint answer_start = 0;
     if (style->show_question && question && g_utf8_validate(question, -1, NULL)) {
         append_clean(text, question);
         g_string_append_c(text, ' ');
-        question_length = text->len;
+        answer_start = text->len;
     }
     append_clean(text, answer);
+    guint answer_end = text->len;
     double confidence;
     if (style->show_confidence && gst_structure_get_double(s, "confidence", &confidence))
         g_string_append_printf(text, " %.0f\u2009%%", CLAMP(confidence, 0, 1) * 100);
@@ -89,7 +91,8 @@ make_line(const GstStructure *s, const OverlayStyle *style)
         g_string_append_printf(text, " \u00b7 %" G_GUINT64_FORMAT "\u2009s", age / GST_SECOND);
     Line *line = g_new0(Line, 1);
     line->text = g_string_free(text, FALSE);
-    line->question_length = question_length;
+    line->answer_start = answer_start;
+    line->answer_end = answer_end;
     return line;
 }
 
@@ -129,7 +132,7 @@ color_attribute(guint argb, double strength)
                                      (argb & 255) * 257 * strength);
 }
 
-/* The question a little darker than its answer, which is bold. By attributes: markup in a text is
+/* The answer is bold, what is around it a little darker. By attributes: markup in a text is
  * text. */
 static void
 lay_out(OverlayDrawing *d, Line *line, const OverlayStyle *style, const PangoFontDescription *font,
@@ -146,11 +149,10 @@ lay_out(OverlayDrawing *d, Line *line, const OverlayStyle *style, const PangoFon
     pango_layout_set_height(line->layout, -max_lines);
     PangoAttrList *attributes = pango_attr_list_new();
     PangoAttribute *dim = color_attribute(style->text_color, 0.82);
-    dim->end_index = line->question_length;
     PangoAttribute *bright = color_attribute(style->text_color, 1);
-    bright->start_index = line->question_length;
     PangoAttribute *bold = pango_attr_weight_new(PANGO_WEIGHT_BOLD);
-    bold->start_index = line->question_length;
+    bright->start_index = bold->start_index = line->answer_start;
+    bright->end_index = bold->end_index = line->answer_end;
     pango_attr_list_insert(attributes, dim);
     pango_attr_list_insert(attributes, bright);
     pango_attr_list_insert(attributes, bold);
@@ -268,7 +270,7 @@ overlay_draw(OverlayDrawing *d, const OverlayStyle *style, const GValue *answers
     g_string_printf(key, "%dx%d", width, height);
     for (guint i = 0; i < lines->len; i++) {
         const Line *line = g_ptr_array_index(lines, i);
-        g_string_append_printf(key, "\n%u %s", line->question_length, line->text);
+        g_string_append_printf(key, "\n%u %s", line->answer_start, line->text);
     }
     if (g_strcmp0(key->str, d->key) == 0) {
         g_string_free(key, TRUE);
