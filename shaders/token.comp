@@ -27,6 +27,22 @@ vec4 values(uint row, uint q)
     return mix(vec4(LOWEST), v, number);
 }
 
+// The logarithm of lavapipe is good to five digits; log-probabilities deserve better. x >= 1.
+float log_of(float x)
+{
+    const uint bits = floatBitsToUint(x);
+    float e = float(int(bits >> 23) - 127);
+    float m = uintBitsToFloat((bits & 0x7fffffu) | 0x3f800000u);
+    if (m > 1.41421356) {
+        m *= 0.5;
+        e += 1;
+    }
+    // 2 artanh(z), |z| < 0.172
+    const float z = (m - 1) / (m + 1), zz = z * z;
+    const float series = 1.0 / 3 + zz * (1.0 / 5 + zz * (1.0 / 7 + zz * (1.0 / 9)));
+    return e * 0.693147181 + (2 * z + 2 * z * zz * series);
+}
+
 void main()
 {
     const uint lane = gl_LocalInvocationID.x;
@@ -54,14 +70,19 @@ void main()
             reduce_best(best, best_index);
             if (i == 0) {
                 top = best;
+                // in parts: a single sum over a large vocabulary loses two digits
                 float sum = 0;
-                for (uint q = lane; q < quads; q += LANES) {
-                    const vec4 v = values(row, q);
-                    [[unroll]] for (uint j = 0; j < 4; j++)
-                        if (4 * q + j < p.cols)
-                            sum += v[j] == top ? 1 : exp(v[j] - top);
+                for (uint q0 = lane; q0 < quads; q0 += 32 * LANES) {
+                    vec4 part = vec4(0);
+                    for (uint q = q0; q < min(quads, q0 + 32 * LANES); q += LANES) {
+                        const vec4 v = values(row, q);
+                        const bvec4 there = lessThan(4 * q + uvec4(0, 1, 2, 3), uvec4(p.cols));
+                        const vec4 e = mix(exp(v - top), vec4(1), equal(v, vec4(top)));
+                        part += mix(vec4(0), e, there);
+                    }
+                    sum += (part.x + part.y) + (part.z + part.w);
                 }
-                log_sum = log(reduce_add(sum));
+                log_sum = log_of(reduce_add(sum));
             }
             if (lane == 0)
                 y[p.y_first + row * p.k + i] =
