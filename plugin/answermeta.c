@@ -173,6 +173,12 @@ vqa_answer_text(const VqaAnswer *a)
     return a->text;
 }
 
+const GValue *
+vqa_answer_choices(const VqaAnswer *a)
+{
+    return gst_structure_get_value(a->structure, "choices");
+}
+
 GstClockTime
 vqa_answer_running_time(const VqaAnswer *a)
 {

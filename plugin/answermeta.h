@@ -45,6 +45,8 @@ GstStructure *vqa_answer_structure(const VqaAnswer *answer, GstClockTime age);
 /* The same as one JSON object on one line; free with g_free. */
 char *vqa_answer_json(const VqaAnswer *answer, GstClockTime age);
 const char *vqa_answer_text(const VqaAnswer *answer);
+/* The array of {label, probability}, maybe empty; belongs to the answer. */
+const GValue *vqa_answer_choices(const VqaAnswer *answer);
 GstClockTime vqa_answer_running_time(const VqaAnswer *answer);
 
 /* Fills `into` with the fields `answers` and `json`: an array of structures, and the same as JSON,

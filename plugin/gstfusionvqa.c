@@ -14,6 +14,8 @@
  */
 #include "gstfusionvqa.h"
 
+#include "analytics.h"
+
 GST_DEBUG_CATEGORY(gst_fusion_vqa_debug);
 #define GST_CAT_DEFAULT gst_fusion_vqa_debug
 
@@ -194,6 +196,7 @@ chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         buffer = gst_buffer_make_writable(buffer);
         g_autofree char *stream = gst_object_get_name(parent);
         vqa_answers_attach(buffer, stream, riding, running_time);
+        vqa_analytics_attach(buffer, riding);
     }
     send_caption(self, buffer, riding, fps_n, fps_d);
     return gst_pad_push(self->src, buffer);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What fusionvqa does with a stream, with exact times and a model that answers as told. */
 #include <cjson/cJSON.h>
+#ifdef HAVE_GST_ANALYTICS
+#include <gst/analytics/analytics.h>
+#endif
 #include <string.h>
 
 #include "answermeta.h"
@@ -524,6 +527,27 @@ metadata_survives_converters(void)
     gst_object_unref(pipeline);
 }
 
+#ifdef HAVE_GST_ANALYTICS
+/* Where GStreamer has metadata for classes, choices are there too. */
+static void
+choices_as_analytics(void)
+{
+    Vqa v;
+    vqa_start(&v, FALSE, SMALL, "prompt", "a [yes|no] || free", NULL);
+    GstBuffer *b = frame_through(&v, 1, 0);
+    GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta(b);
+    g_assert_nonnull(meta);
+    g_assert_cmpuint(gst_analytics_relation_get_length(meta), ==, 1);
+    GstAnalyticsClsMtd mtd;
+    g_assert_true(gst_analytics_relation_meta_get_cls_mtd(meta, 0, &mtd));
+    g_assert_cmpuint(gst_analytics_cls_mtd_get_length(&mtd), ==, 2);
+    g_assert_cmpfloat(gst_analytics_cls_mtd_get_level(&mtd, 0), ==, 0.75f);
+    g_assert_cmpstr(g_quark_to_string(gst_analytics_cls_mtd_get_quark(&mtd, 1)), ==, "no");
+    gst_buffer_unref(b);
+    vqa_end(&v);
+}
+#endif
+
 /* ---- queries */
 
 static void
@@ -594,6 +618,9 @@ main(int argc, char **argv)
     g_test_add_func("/answers/flush-forgets", flush_forgets);
     g_test_add_func("/answers/survive-converters", metadata_survives_converters);
     g_test_add_func("/segment/rate", segment_rate);
+#ifdef HAVE_GST_ANALYTICS
+    g_test_add_func("/answers/choices-as-analytics", choices_as_analytics);
+#endif
     g_test_add_func("/query/latency", latency);
     g_test_add_func("/query/allocation", allocation);
     return support_run();
