@@ -6,6 +6,9 @@
  * encoding of the picture with the question, context-aware recursive alignment decoding in the prefill,
  * then plain decoding steps with a KV cache.
  *
+ * Frames and states are freed before their model, in any order; freeing a frame does not hurt a state that
+ * used it, which may go on decoding.
+ *
  * Threads: net_config is immutable. Everything else of one model is used from one thread at a time (its
  * scheduler's). Errors: NET_ERROR, and those of the layers below (FMT_ERROR, OPS_ERROR, GPU_ERROR,
  * G_IO_ERROR_CANCELLED) as they come.
@@ -79,8 +82,9 @@ typedef struct {
 net_config *net_config_load(const char *folder, GError **error);
 void net_config_free(net_config *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_config, net_config_free)
-/* TRUE if q latent tokens fit this model: listed in query_len, and r * w not above what the global map
- * can fill (2 g); else NET_ERROR_ARGUMENT naming what is allowed. */
+/* TRUE if q latent tokens fit this model: listed in query_len, and r not above the side of the global map
+ * (2 g; context windows may overlap where r * w is above it); else NET_ERROR_ARGUMENT naming what is
+ * allowed. */
 bool net_config_check_q(const net_config *c, uint32_t q, GError **error);
 
 /* ---- model -------------------------------------------------------------------------------- */
@@ -140,7 +144,8 @@ bool net_frame_encode_tiles(net_frame *f, const float *tiles, GCancellable *canc
 
 typedef struct net_state net_state;
 
-/* Activations and the KV cache for prompts and answers of up to max_context positions. */
+/* Activations and the KV cache for prompts and answers of up to max_context positions, or as many as the
+ * config's max_position_embeddings if that is less. */
 net_state *net_state_new(net_model *m, uint32_t max_context, GError **error);
 void net_state_free(net_state *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_state, net_state_free)
@@ -164,7 +169,9 @@ typedef struct {
     uint32_t n_instruction;
     const net_piece *pieces; /* the prompt in order; one IMAGE, one LATENTS or more */
     uint32_t n_pieces;
-    uint32_t grid; /* 0: the encoder's own grid, else image tokens resized to grid x grid */
+    uint32_t grid; /* 0: the encoder's own grid, else image tokens resized to grid x grid, at most that */
+    uint32_t reserve; /* positions that may follow the prompt: LongRoPE's short factors serve only prompts
+                         that stay within the original length with them; 0: unknown */
 } net_prompt;
 
 /* What a forward pass leaves: logits of the last row, valid until the next call on the state. */

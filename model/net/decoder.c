@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The decoder, Phi and LLaMA alike: their tensors differ in the files only (weights.c stacks
+ * LLaMA's q, k, v and gate, up as Phi's files have them).
+ */
+#include <math.h>
+
+#include "net_priv.h"
+
+net_decoder_mem
+net_decoder_alloc(net_arena *a, const net_config *c, ops_dtype act, uint32_t rows)
+{
+    uint32_t D = c->llm.width, Q = c->llm.heads * c->llm.head_dim;
+    uint32_t KV = c->llm.kv_heads * c->llm.head_dim;
+    net_decoder_mem mem = {
+        .h = net_mat(a, rows, D, OPS_F32),
+        .last_h = net_mat(a, 1, D, OPS_F32),
+        .last_q = net_mat(a, 1, Q, act),
+        .last_x = net_mat(a, 1, D, act),
+    };
+    mem.layer_start = a->used;
+    mem.x = net_mat(a, rows, D, act);
+    mem.qkv = net_mat(a, rows, Q + 2 * KV, act);
+    mem.heads = net_mat(a, rows, Q, act);
+    mem.mlp = net_mat(a, rows, c->llm.mlp, act);
+    return mem;
+}
+
+static void
+rms_norm(const net_pass *p, const net_norm *norm, ops_mat x, ops_mat out)
+{
+    const ops_norm_args args = {
+        .x = x, .weight = norm->weight, .eps = p->c->llm.rms_eps, .out = out};
+    ops_rms_norm(p->o, p->cmd, &args);
+}
+
+/* q, k, v of all rows; k and v go to the cache */
+static void
+queries_keys_values(const net_pass *p, unsigned i, const net_decoder_mem *mem,
+                    const net_decoder_place *place)
+{
+    const net_decoder_layer *w = &p->w->decoder[i];
+
+    rms_norm(p, &w->input_layernorm, mem->h, mem->x);
+    net_product(p, &w->qkv, mem->x, OPS_ACT_NONE, NULL, mem->qkv);
+    const ops_rope_args rope = {
+        .qkv = mem->qkv,
+        .k_cache = place->cache->keys[i],
+        .v_cache = place->cache->values[i],
+        .table = place->table,
+        .heads = p->c->llm.heads,
+        .kv_heads = p->c->llm.kv_heads,
+        .head_dim = p->c->llm.head_dim,
+        .pos = place->pos,
+    };
+    ops_rope(p->o, p->cmd, &rope);
+}
+
+/* h += o_proj(attention(q)); h += down_proj(silu(gate) * up), for queries q from position `pos` on
+ */
+static void
+attend_and_think(const net_pass *p, unsigned i, const net_decoder_mem *mem,
+                 const net_decoder_place *place, ops_mat q, ops_u32 pos, ops_mat h)
+{
+    const net_decoder_layer *w = &p->w->decoder[i];
+    uint32_t rows = h.rows;
+    const ops_attention_args attention = {
+        .q = q,
+        .k = ops_rows(place->cache->keys[i], 0, place->kv_rows),
+        .v = ops_rows(place->cache->values[i], 0, place->kv_rows),
+        .out = ops_rows(mem->heads, 0, rows),
+        .batch = 1,
+        .heads = p->c->llm.heads,
+        .kv_heads = p->c->llm.kv_heads,
+        .head_dim = p->c->llm.head_dim,
+        .scale = 1.0f / sqrtf((float) p->c->llm.head_dim),
+        .causal = true,
+        .pos = pos,
+        .mean_from = UINT32_MAX,
+    };
+    ops_attention(p->o, p->cmd, &attention);
+    net_product(p, &w->o_proj, attention.out, OPS_ACT_NONE, &h, h);
+
+    ops_mat x = ops_rows(mem->x, 0, rows), mlp = ops_rows(mem->mlp, 0, rows);
+    rms_norm(p, &w->post_attention_layernorm, h, x);
+    net_product(p, &w->gate_up, x, OPS_ACT_SWIGLU, NULL, mlp);
+    net_product(p, &w->down_proj, mlp, OPS_ACT_NONE, &h, h);
+}
+
+void
+net_decoder_layer_run(const net_pass *p, unsigned i, const net_decoder_mem *mem,
+                      const net_decoder_place *place)
+{
+    uint32_t Q = p->c->llm.heads * p->c->llm.head_dim;
+
+    queries_keys_values(p, i, mem, place);
+    attend_and_think(p, i, mem, place, ops_cols(mem->qkv, 0, Q), place->pos, mem->h);
+}
+
+void
+net_decoder_last_layer_run(const net_pass *p, const net_decoder_mem *mem,
+                           const net_decoder_place *place, ops_u32 last)
+{
+    uint32_t Q = p->c->llm.heads * p->c->llm.head_dim, i = p->c->llm.layers - 1;
+    const ops_index row = {last.buf, last.index};
+
+    queries_keys_values(p, i, mem, place);
+    ops_gather_rows(p->o, p->cmd, ops_cols(mem->qkv, 0, Q), row, 1, mem->last_q);
+    ops_gather_rows(p->o, p->cmd, mem->h, row, 1, mem->last_h);
+    attend_and_think(p, i, mem, place, mem->last_q, last, mem->last_h);
+}
+
+void
+net_decoder_logits(const net_pass *p, ops_mat h, ops_mat x, ops_mat logits)
+{
+    rms_norm(p, &p->w->norm, h, x);
+    net_product(p, &p->w->lm_head, x, OPS_ACT_NONE, NULL, logits);
+}

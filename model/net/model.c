@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "net_priv.h"
+
+static double *
+copy_doubles(const double *from, uint32_t n)
+{
+    return from ? g_memdup2(from, n * sizeof *from) : NULL;
+}
+
+static net_config *
+config_copy(const net_config *c)
+{
+    net_config *copy = g_memdup2(c, sizeof *c);
+    copy->folder = g_strdup(c->folder);
+    copy->model_type = g_strdup(c->model_type);
+    copy->vision.name = g_strdup(c->vision.name);
+    copy->llm.rope.short_factor = copy_doubles(c->llm.rope.short_factor, c->llm.head_dim / 2);
+    copy->llm.rope.long_factor = copy_doubles(c->llm.rope.long_factor, c->llm.head_dim / 2);
+    return copy;
+}
+
+static net_model *
+model_new(ops *o, const net_config *config, fmt_checkpoint *checkpoint, net_precision precision,
+          uint32_t seed, net_progress_fn progress, void *user, GCancellable *cancel, GError **error)
+{
+    g_autoptr(net_model) m = g_new0(net_model, 1);
+
+    m->o = o;
+    m->dev = ops_device(o);
+    m->c = config_copy(config);
+    m->act = precision == NET_F32 ? OPS_F32 : OPS_F16;
+    m->recordings = g_ptr_array_new();
+    if (!net_weights_load(&m->w, o, m->c, checkpoint, precision, seed, progress, user, cancel,
+                          error))
+        return NULL;
+    return g_steal_pointer(&m);
+}
+
+net_model *
+net_model_new(ops *o, const net_config *config, fmt_checkpoint *checkpoint, net_precision precision,
+              net_progress_fn progress, void *user, GCancellable *cancel, GError **error)
+{
+    return model_new(o, config, checkpoint, precision, 0, progress, user, cancel, error);
+}
+
+net_model *
+net_model_new_random(ops *o, const net_config *config, net_precision precision, uint32_t seed,
+                     GError **error)
+{
+    return model_new(o, config, NULL, precision, seed, NULL, NULL, NULL, error);
+}
+
+void
+net_model_free(net_model *m)
+{
+    if (!m)
+        return;
+    g_warn_if_fail(m->recordings->len == 0); /* frames and states go first */
+    net_weights_clear(&m->w, m->c);
+    gpu_buf_free(m->scratch);
+    g_ptr_array_unref(m->recordings);
+    net_config_free(m->c);
+    g_free(m);
+}
+
+const net_config *
+net_model_config(const net_model *m)
+{
+    return m->c;
+}
+
+static uint64_t
+scratch_bytes(const net_config *c, ops_dtype act, uint32_t q, uint32_t max_context)
+{
+    return MAX(net_frame_scratch_bytes(c, act, q), net_state_scratch_bytes(c, act, max_context));
+}
+
+uint64_t
+net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context)
+{
+    ops_dtype act = precision == NET_F32 ? OPS_F32 : OPS_F16;
+    uint32_t q = c->align.default_q;
+
+    return net_weights_bytes(c, precision) + net_frame_bytes(c, act, q) +
+           net_state_bytes(c, act, max_context) + scratch_bytes(c, act, q, max_context);
+}
+
+bool
+net_model_reserve(net_model *m, uint64_t bytes, GError **error)
+{
+    uint64_t before = m->scratch_size;
+
+    if (m->scratch && bytes <= before)
+        return true;
+    for (guint i = 0; i < m->recordings->len; i++)
+        net_recordings_clear(g_ptr_array_index(m->recordings, i));
+    /* the old one goes first: both may not fit */
+    g_clear_pointer(&m->scratch, gpu_buf_free);
+    m->scratch = gpu_buf_new(m->dev, bytes, GPU_MEM_DEVICE, "activations", error);
+    if (m->scratch) {
+        m->scratch_size = bytes;
+        return true;
+    }
+    m->scratch = before ? gpu_buf_new(m->dev, before, GPU_MEM_DEVICE, "activations", NULL) : NULL;
+    m->scratch_size = m->scratch ? before : 0;
+    return false;
+}
+
+void
+net_model_forget_frame(net_model *m, uint32_t frame)
+{
+    for (guint i = 0; i < m->recordings->len; i++)
+        net_recordings_drop_frame(g_ptr_array_index(m->recordings, i), frame);
+}
+
+net_pass
+net_pass_begin(net_model *m, net_recording *rec)
+{
+    return (net_pass){.m = m, .c = m->c, .w = &m->w, .o = m->o, .cmd = rec->cmd, .rec = rec};
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "net_test.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <string.h>
+
+#include "fmt_json.h"
+#include "test_gpu.h"
+
+static ops *the_ops;
+
+ops *
+net_test_ops(void)
+{
+    GError *error = NULL;
+    if (!the_ops)
+        the_ops = ops_new(test_gpu(), OPS_TABLE_AUTO, &error);
+    g_assert_no_error(error);
+    return the_ops;
+}
+
+int
+net_test_finish(int status)
+{
+    g_clear_pointer(&the_ops, ops_free);
+    return test_gpu_finish(status);
+}
+
+/* ---- cases --------------------------------------------------------------------------------- */
+
+char *
+net_test_own_cases(void)
+{
+    char *root = g_strdup(OWN_CASES);
+    g_assert_true(g_file_test(root, G_FILE_TEST_IS_DIR));
+    return root;
+}
+
+char *
+net_test_shared_cases(char **path)
+{
+    g_autofree char *root = g_build_filename(SHARED_CASES, "golden", NULL);
+    if (path)
+        *path = g_strdup(root);
+    return g_file_test(root, G_FILE_TEST_IS_DIR) ? g_steal_pointer(&root) : NULL;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Folders in `root` that hold `file`. */
+static GPtrArray *
+folders_with(const char *root, const char *file)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func(g_free);
+    GError *error = NULL;
+    g_autoptr(GDir) dir = g_dir_open(root, 0, &error);
+    g_assert_no_error(error);
+    for (const char *name; (name = g_dir_read_name(dir));) {
+        g_autofree char *path = g_build_filename(root, name, file, NULL);
+        if (g_file_test(path, G_FILE_TEST_EXISTS))
+            g_ptr_array_add(list, g_build_filename(root, name, NULL));
+    }
+    g_ptr_array_sort(list, by_name);
+    return list;
+}
+
+GPtrArray *
+net_test_cases(const char *root)
+{
+    GPtrArray *cases = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GPtrArray) models = folders_with(root, "config.json");
+    for (guint i = 0; i < models->len; i++) {
+        g_autoptr(GPtrArray) some = folders_with(g_ptr_array_index(models, i), "case.json");
+        for (guint j = 0; j < some->len; j++)
+            g_ptr_array_add(cases, g_strdup(g_ptr_array_index(some, j)));
+    }
+    return cases;
+}
+
+net_model *
+net_test_model(const char *folder, net_precision precision)
+{
+    GError *error = NULL;
+    g_autoptr(net_config) config = net_config_load(folder, &error);
+    g_assert_no_error(error);
+    g_autoptr(fmt_checkpoint) checkpoint = fmt_checkpoint_open(folder, &error);
+    g_assert_no_error(error);
+    net_model *m =
+        net_model_new(net_test_ops(), config, checkpoint, precision, NULL, NULL, NULL, &error);
+    g_assert_no_error(error);
+    return m;
+}
+
+static uint32_t *
+ids_of(net_case *c, const cJSON *object, const char *key, uint32_t *n)
+{
+    const cJSON *array = cJSON_GetObjectItemCaseSensitive(object, key);
+    g_assert_true(cJSON_IsArray(array));
+    *n = (uint32_t) cJSON_GetArraySize(array);
+    uint32_t *ids = g_new0(uint32_t, *n + 1), i = 0;
+    const cJSON *item;
+    cJSON_ArrayForEach(item, array) ids[i++] = (uint32_t) item->valuedouble;
+    g_ptr_array_add(c->memory, ids);
+    return ids;
+}
+
+static void
+add_tokens(net_case *c, net_piece *pieces, const cJSON *object, const char *key, bool ends)
+{
+    net_piece piece = {.kind = NET_PIECE_TOKENS, .ends_question = ends};
+    piece.ids = ids_of(c, object, key, &piece.n);
+    pieces[c->prompt.n_pieces++] = piece;
+}
+
+net_case *
+net_case_load(const char *folder)
+{
+    GError *error = NULL;
+    net_case *c = g_new0(net_case, 1);
+    c->folder = g_strdup(folder);
+    c->model = g_path_get_dirname(folder);
+    c->memory = g_ptr_array_new_with_free_func(g_free);
+
+    g_autoptr(npy_array) tiles = net_case_stage(c, "tiles_u8");
+    g_assert_nonnull(tiles);
+    g_assert_cmpint(tiles->type, ==, NPY_U8);
+    const uint8_t *bytes = tiles->data;
+    c->tiles = g_new(float, tiles->n);
+    for (uint64_t i = 0; i < tiles->n; i++)
+        c->tiles[i] = ((float) bytes[i] / 255.0f - 0.5f) / 0.5f;
+
+    g_autofree char *path = g_build_filename(folder, "case.json", NULL);
+    g_autoptr(fmt_json) json = fmt_json_load(path, 0, &error);
+    g_assert_no_error(error);
+    guint64 q = 0;
+    fmt_json_get_uint(json, "q", FMT_REQUIRED, 1, 4096, &q, &error);
+    g_assert_no_error(error);
+    c->q = (uint32_t) q;
+    c->greedy = ids_of(c, json->root, "greedy_ids", &c->n_greedy);
+    c->prompt.instruction = ids_of(c, json->root, "instruction_ids", &c->prompt.n_instruction);
+
+    const cJSON *prompt = cJSON_GetObjectItemCaseSensitive(json->root, "prompt");
+    const cJSON *more = cJSON_GetObjectItemCaseSensitive(json->root, "questions"), *question;
+    net_piece *pieces = g_new0(net_piece, 5 + 3 * cJSON_GetArraySize(more));
+    g_ptr_array_add(c->memory, pieces);
+    c->prompt.pieces = pieces;
+    add_tokens(c, pieces, prompt, "before", false);
+    pieces[c->prompt.n_pieces++].kind = NET_PIECE_IMAGE;
+    add_tokens(c, pieces, prompt, "between", false);
+    pieces[c->prompt.n_pieces++].kind = NET_PIECE_LATENTS;
+    add_tokens(c, pieces, prompt, "after", true);
+    cJSON_ArrayForEach(question, more)
+    {
+        add_tokens(c, pieces, question, "before", false);
+        pieces[c->prompt.n_pieces++].kind = NET_PIECE_LATENTS;
+        add_tokens(c, pieces, question, "after", true);
+    }
+    return c;
+}
+
+void
+net_case_free(net_case *c)
+{
+    if (!c)
+        return;
+    g_free(c->folder);
+    g_free(c->model);
+    g_free(c->tiles);
+    g_ptr_array_unref(c->memory);
+    g_free(c);
+}
+
+npy_array *
+net_case_stage(const net_case *c, const char *stage)
+{
+    GError *error = NULL;
+    g_autofree char *name = g_strconcat(stage, ".npy", NULL);
+    g_autofree char *path = g_build_filename(c->folder, name, NULL);
+    if (!g_file_test(path, G_FILE_TEST_EXISTS))
+        return NULL;
+    npy_array *a = npy_load(path, &error);
+    g_assert_no_error(error);
+    return a;
+}
+
+double
+net_relative_error(const float *a, const float *b, uint64_t n)
+{
+    double difference = 0, size = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        if (!isfinite(a[i]))
+            return INFINITY;
+        difference += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
+        size += (double) b[i] * b[i];
+    }
+    return sqrt(difference / MAX(size, 1e-30));
+}
+
+net_run
+net_run_case(net_model *m, const net_case *c, uint32_t max_context, net_tap_fn tap, void *user)
+{
+    GError *error = NULL;
+    net_run r = {0};
+    r.frame = net_frame_new(m, c->q, &error);
+    g_assert_no_error(error);
+    r.state = net_state_new(m, max_context, &error);
+    g_assert_no_error(error);
+    net_frame_set_tap(r.frame, tap, user);
+    net_state_set_tap(r.state, tap, user);
+    net_frame_encode_tiles(r.frame, c->tiles, NULL, &error);
+    g_assert_no_error(error);
+    net_prefill(r.state, r.frame, &c->prompt, NULL, &r.out, &error);
+    g_assert_no_error(error);
+    return r;
+}
+
+void
+net_run_clear(net_run *r)
+{
+    g_clear_pointer(&r->state, net_state_free);
+    g_clear_pointer(&r->frame, net_frame_free);
+}

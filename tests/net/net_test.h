@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * net_test.h: models and golden cases for the tests of net/. Whatever cannot be loaded ends the
+ * test.
+ */
+#pragma once
+
+#include "net.h"
+#include "npy.h"
+
+/* The kernels for the test device; made at the first call, freed by net_test_finish. */
+ops *net_test_ops(void);
+/* Frees it and closes the device; returns what main should. */
+int net_test_finish(int status);
+
+/* The project's own golden cases: always there. */
+char *net_test_own_cases(void);
+/* The golden cases beside the project (meson option shared_cases); NULL: there are none. *path, if
+ * not NULL, becomes where they are looked for. */
+char *net_test_shared_cases(char **path);
+/* Folders in root/MODEL/CASE, sorted; g_ptr_array_unref. */
+GPtrArray *net_test_cases(const char *root);
+
+net_model *net_test_model(const char *folder, net_precision precision);
+
+/* One golden case: a picture, a prompt, and what was computed from them. */
+typedef struct {
+    char *folder, *model; /* the case's, its checkpoint's */
+    float *tiles;         /* [5, 3, s, s] normalised */
+    uint32_t q;
+    uint32_t *greedy, n_greedy;
+    net_prompt prompt; /* its pieces and ids belong to the case */
+    GPtrArray *memory;
+} net_case;
+
+net_case *net_case_load(const char *folder);
+void net_case_free(net_case *c);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_case, net_case_free)
+/* The stage's array, or NULL where the case has none of that name. */
+npy_array *net_case_stage(const net_case *c, const char *stage);
+
+/* |a - b| / |b|, Frobenius; infinity where a value is not finite. */
+double net_relative_error(const float *a, const float *b, uint64_t n);
+
+/* A frame and a state, encoded and prefilled with the case. */
+typedef struct {
+    net_frame *frame;
+    net_state *state;
+    net_output out;
+} net_run;
+net_run net_run_case(net_model *m, const net_case *c, uint32_t max_context, net_tap_fn tap,
+                     void *user);
+void net_run_clear(net_run *r);
+
+/* A checkpoint in a folder of its own, copied from another with changes. */
+typedef struct {
+    const char *drop;        /* tensor left out */
+    const char *narrow;      /* tensor that loses its last row */
+    const char *add;         /* name of a tensor that nobody wants */
+    const char *key, *value; /* key of config.json with another JSON value; value NULL: removed */
+} net_change;
+char *net_test_changed(const char *from, const net_change *change);
+/* Deletes a folder of net_test_changed. */
+void net_test_remove(char *folder);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_run, net_run_clear)
