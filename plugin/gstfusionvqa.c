@@ -357,7 +357,8 @@ ask_for_more_buffers(GstQuery *query)
         g_autoptr(GstBufferPool) pool = NULL;
         guint size, min, max;
         gst_query_parse_nth_allocation_pool(query, i, &pool, &size, &min, &max);
-        gst_query_set_nth_allocation_pool(query, i, pool, size, min + 2, max ? max + 2 : 0);
+        min = max ? MIN(min + 2, max) : min + 2;
+        gst_query_set_nth_allocation_pool(query, i, pool, size, min, max);
     }
 }
 
