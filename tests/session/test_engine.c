@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sessions with the real engine and tiny models: from a picture and a question to an answer. */
+#include <math.h>
+#include <string.h>
+
+#include "gpu_priv.h"
+#include "helper.h"
+#include "keep_drivers.h"
+#include "session_priv.h"
+
+static char *phi, *llama; /* folders */
+
+typedef struct {
+    fusion_model *model;
+    fusion_session *session;
+    answers *answers;
+} fixture;
+
+static void
+set_up(fixture *f, gconstpointer folder)
+{
+    f->model = open_ready(*(char *const *) folder);
+    f->session = fusion_session_new(f->model, "test");
+    f->answers = answers_new();
+}
+
+static void
+tear_down(fixture *f, gconstpointer folder)
+{
+    fusion_session_free(f->session);
+    answers_free(f->answers);
+    fusion_model_unref(f->model);
+    g_assert_cmpuint(registry_count(), ==, 0);
+}
+
+/* A picture with structure: a gradient in `hue`'s mixture. */
+static fusion_frame *
+picture(uint32_t width, uint32_t height, uint32_t hue)
+{
+    g_autofree uint8_t *pixels = g_malloc((size_t) width * height * 4);
+    for (uint32_t y = 0; y < height; y++) {
+        for (uint32_t x = 0; x < width; x++) {
+            uint8_t *p = pixels + ((size_t) y * width + x) * 4;
+            p[0] = (uint8_t) (x * 255 / width);
+            p[1] = (uint8_t) (y * 255 / height);
+            p[2] = (uint8_t) (hue * 80);
+            p[3] = 0;
+        }
+    }
+    return fusion_frame_new(pixels, width, height, width * 4, NULL);
+}
+
+static const fusion_answer *
+ask_about(fixture *f, fusion_frame *frame, const char *question, const char *const *choices,
+          const fusion_request_options *o)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(fusion_question) q = fusion_question_new(question, choices);
+    uint32_t n = f->answers->final->len + 1;
+    fusion_session_ask(f->session, frame, q, o, answers_take, f->answers, NULL, &error);
+    g_assert_no_error(error);
+    const fusion_answer *a = answers_wait(f->answers, n);
+    g_assert_no_error(a->error);
+    return a;
+}
+
+static double
+difference(const fusion_answer *a, const fusion_answer *b)
+{
+    double most = a->n_tokens == b->n_tokens ? 0 : 1;
+    for (uint32_t i = 0; most < 1 && i < a->n_tokens; i++)
+        most = a->token_ids[i] == b->token_ids[i]
+                   ? MAX(most, fabs((double) a->logprobs[i] - (double) b->logprobs[i]))
+                   : 1;
+    return most;
+}
+
+static void
+test_answers(fixture *f, gconstpointer data)
+{
+    g_autoptr(fusion_frame) frame = picture(320, 240, 1);
+    g_autoptr(fusion_frame) other = picture(320, 240, 3);
+    const fusion_answer *a = ask_about(f, frame, "What colour is the car?", NULL, NULL);
+    g_test_message("%s (%.3f), %.1f ms", a->text, a->confidence, a->metrics.total_ms);
+    g_assert_cmpuint(a->n_tokens, ==, 8);
+    g_assert_true(a->truncated);
+    g_assert_cmpuint(strlen(a->text), >, 8);
+    g_assert_true(g_utf8_validate(a->text, -1, NULL));
+    g_assert_cmpfloat(a->confidence, >, 0);
+    g_assert_cmpfloat(a->confidence, <=, 1);
+    double sum = 0;
+    for (uint32_t i = 0; i < a->n_tokens; i++)
+        sum += a->logprobs[i];
+    g_assert_cmpfloat_with_epsilon(a->confidence, exp(sum / a->n_tokens), 1e-6);
+    g_assert_cmpfloat(a->metrics.global_ms, >, 0);
+    g_assert_cmpfloat(a->metrics.prefill_ms, >, 0);
+
+    const fusion_answer *again = ask_about(f, frame, "What colour is the car?", NULL, NULL);
+    g_assert_cmpfloat(difference(a, again), ==, 0);
+    g_assert_cmpfloat(again->metrics.global_ms, ==, 0); /* not computed again */
+    /* Picture and question both count. */
+    g_assert_cmpfloat(difference(a, ask_about(f, other, "What colour is the car?", NULL, NULL)), >,
+                      1e-4);
+    g_assert_cmpfloat(difference(a, ask_about(f, frame, "How many dogs?", NULL, NULL)), >, 1e-4);
+    /* Nothing is left of the questions between. */
+    g_assert_cmpfloat(difference(a, ask_about(f, frame, "What colour is the car?", NULL, NULL)), ==,
+                      0);
+}
+
+static void
+test_sizes(fixture *f, gconstpointer data)
+{
+    static const uint32_t sizes[][2] = {{1, 1}, {17, 3}, {3, 1000}, {1920, 1080}};
+    for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+        g_autoptr(fusion_frame) frame = picture(sizes[i][0], sizes[i][1], 1);
+        const fusion_answer *a = ask_about(f, frame, "What is it?", NULL, NULL);
+        g_assert_cmpuint(a->n_tokens, ==, 8);
+    }
+    g_autoptr(fusion_frame) frame = picture(64, 64, 1);
+    const fusion_answer *q16 = ask_about(f, frame, "What?", NULL, NULL);
+    const fusion_answer *q4 =
+        ask_about(f, frame, "What?", NULL, &(fusion_request_options){.latent_tokens = 4});
+    const fusion_answer *small =
+        ask_about(f, frame, "What?", NULL, &(fusion_request_options){.vision_grid = 3});
+    g_assert_cmpuint(q4->prompt_tokens, ==, q16->prompt_tokens - 12);
+    g_assert_cmpuint(small->prompt_tokens, ==, q16->prompt_tokens - 36 + 9);
+    g_assert_cmpfloat(difference(q4, q16), >, 1e-4);
+    g_assert_cmpfloat(difference(small, q16), >, 1e-4);
+}
+
+static void
+test_choices(fixture *f, gconstpointer data)
+{
+    g_autoptr(fusion_frame) frame = picture(64, 64, 1);
+    const fusion_answer *a =
+        ask_about(f, frame, "Open?", (const char *const[]){"yes", "no", "not at all", NULL}, NULL);
+    const fusion_answer *b =
+        ask_about(f, frame, "Open?", (const char *const[]){"not at all", "no", "yes", NULL}, NULL);
+    double sum = 0, best = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        g_assert_cmpfloat_with_epsilon(a->choices[i].probability, b->choices[2 - i].probability,
+                                       1e-4);
+        sum += a->choices[i].probability;
+        best = MAX(best, a->choices[i].probability);
+    }
+    g_assert_cmpfloat_with_epsilon(sum, 1, 1e-9);
+    g_assert_cmpfloat(a->confidence, ==, best);
+    g_assert_cmpstr(a->text, ==, b->text);
+    /* Scoring agrees with decoding: what greedy says is the most probable first token. */
+    const fusion_answer *greedy = ask_about(f, frame, "Open?", NULL, NULL);
+    g_assert_cmpfloat(a->logprobs[0], <=, greedy->logprobs[0] + 1e-3);
+}
+
+static void
+test_follow_up(fixture *f, gconstpointer data)
+{
+    g_autoptr(fusion_frame) frame = picture(64, 64, 2);
+    const fusion_answer *first = ask_about(f, frame, "Is there a car?", NULL, NULL);
+    const char *const turns[] = {"Is there a car?", first->text};
+    const fusion_answer *second = ask_about(
+        f, frame, "Which colour?", NULL, &(fusion_request_options){.turns = turns, .n_turns = 1});
+    const fusion_answer *alone = ask_about(f, frame, "Which colour?", NULL, NULL);
+    g_assert_cmpuint(second->prompt_tokens, >, alone->prompt_tokens + 16);
+    g_assert_cmpfloat(difference(second, alone), >, 1e-4);
+}
+
+static void
+test_partial_and_sampling(fixture *f, gconstpointer data)
+{
+    g_autoptr(fusion_frame) frame = picture(64, 64, 2);
+    fusion_generation g;
+    fusion_generation_init(&g, f->model);
+    g_assert_true(fusion_generation_parse(
+        &g, "do_sample=true,temperature=3,max_new_tokens=12,rng_seed=5", NULL));
+    fusion_request_options o = {.generation = &g, .partial = true};
+    const fusion_answer *a = ask_about(f, frame, "Tell", NULL, &o);
+    g_assert_cmpuint(f->answers->partial->len, >=, 3);
+    for (guint i = 0; i < f->answers->partial->len; i++) {
+        const fusion_answer *p = g_ptr_array_index(f->answers->partial, i);
+        g_assert_true(g_str_has_prefix(a->text, p->text));
+    }
+    const fusion_answer *same = ask_about(f, frame, "Tell", NULL, &o);
+    g_assert_cmpfloat(difference(a, same), ==, 0);
+    g.rng_seed = 6;
+    const fusion_answer *different = ask_about(f, frame, "Tell", NULL, &o);
+    g_assert_cmpfloat(difference(a, different), ==, 1);
+    fusion_generation_clear(&g);
+}
+
+static void
+count_stage(const char *stage, const float *data, const uint64_t *shape, unsigned n_dims,
+            void *user)
+{
+    uint64_t n = 1;
+    for (unsigned i = 0; i < n_dims; i++)
+        n *= shape[i];
+    for (uint64_t i = 0; i < n; i++)
+        g_assert_true(isfinite(data[i]));
+    g_string_append_printf(user, "%s ", stage);
+}
+
+static void
+test_tap(fixture *f, gconstpointer data)
+{
+    g_autoptr(GString) stages = g_string_new(NULL);
+    g_autoptr(fusion_frame) frame = picture(64, 64, 2);
+    const fusion_answer *plain = ask_about(f, frame, "See?", NULL, NULL);
+    const fusion_answer *tapped = ask_about(
+        f, frame, "See?", NULL, &(fusion_request_options){.tap = count_stage, .tap_user = stages});
+    static const char *const expected[] = {
+        "tiles",      "guided_hidden_0", "guided_hidden_last", "image_tokens",
+        "global_map", "latents_0",       "context_map",        "align_0",
+        "align_1",    "prefill_hidden",  "prefill_logits"};
+    for (size_t i = 0; i < G_N_ELEMENTS(expected); i++)
+        g_assert_nonnull(strstr(stages->str, expected[i]));
+    g_assert_cmpfloat(difference(plain, tapped), <, 1e-5);
+}
+
+static void
+test_cancel(fixture *f, gconstpointer data)
+{
+    fusion_generation g;
+    fusion_generation_init(&g, f->model);
+    g.max_new_tokens = 1500;
+    ask(f->session, 1, "Long?", &(fusion_request_options){.generation = &g}, f->answers);
+    g_usleep(50000);
+    gint64 begun = g_get_monotonic_time();
+    fusion_session_cancel(f->session, 0);
+    g_assert_error(answers_wait(f->answers, 1)->error, FUSION_ERROR, FUSION_ERROR_CANCELLED);
+    g_assert_cmpint(g_get_monotonic_time() - begun, <, 2 * G_USEC_PER_SEC);
+    fusion_generation_clear(&g);
+    g_autoptr(fusion_frame) frame = picture(64, 64, 2);
+    ask_about(f, frame, "Next?", NULL, NULL);
+}
+
+static void
+test_lost_device(fixture *f, gconstpointer data)
+{
+    g_autoptr(fusion_frame) frame = picture(64, 64, 2);
+    const fusion_answer *before = ask_about(f, frame, "What?", NULL, NULL);
+    gpu_device_mark_lost(f->model->core->engine.device);
+    ask(f->session, 1, "Lost?", NULL, f->answers);
+    g_assert_error(answers_wait(f->answers, 2)->error, FUSION_ERROR, FUSION_ERROR_DEVICE_LOST);
+    g_autoptr(GError) error = NULL;
+    /* The callback may come before the state; give it time, not forever. */
+    for (int i = 0; i < 100 && fusion_model_get_state(f->model) == FUSION_READY; i++)
+        g_usleep(10000);
+    fusion_model_wait(f->model, NULL, &error);
+    g_assert_no_error(error);
+    const fusion_answer *after = ask_about(f, frame, "What?", NULL, NULL);
+    g_assert_cmpfloat(difference(before, after), ==, 0);
+}
+
+static void
+test_two_models(fixture *f, gconstpointer data)
+{
+    fixture other;
+    g_autoptr(fusion_frame) frame = picture(64, 64, 2);
+    other.model = open_ready(llama);
+    other.session = fusion_session_new(other.model, "other");
+    other.answers = answers_new();
+    g_assert_cmpuint(registry_count(), ==, 2);
+    const fusion_answer *alone = ask_about(f, frame, "What?", NULL, NULL);
+    g_autoptr(fusion_question) q = fusion_question_new("What?", NULL);
+    for (int i = 0; i < 4; i++) {
+        fusion_session_ask(f->session, frame, q, NULL, answers_take, f->answers, NULL, NULL);
+        fusion_session_ask(other.session, frame, q, NULL, answers_take, other.answers, NULL, NULL);
+    }
+    answers_wait(other.answers, 4);
+    g_assert_cmpfloat(difference(alone, answers_wait(f->answers, 5)), ==, 0);
+    fusion_session_free(other.session);
+    answers_free(other.answers);
+    fusion_model_unref(other.model);
+}
+
+static void
+test_precision(void)
+{
+    g_autoptr(GError) error = NULL;
+    const fusion_answer *got[2];
+    fixture f[2];
+    g_autoptr(fusion_frame) frame = picture(64, 64, 2);
+    for (int i = 0; i < 2; i++) {
+        fusion_model_options o = {.folder = phi,
+                                  .precision = i ? FUSION_PRECISION_F32 : FUSION_PRECISION_F16};
+        f[i].model = fusion_model_open(&o, &error);
+        g_assert_no_error(error);
+        f[i].session = fusion_session_new(f[i].model, "precision");
+        f[i].answers = answers_new();
+        got[i] = ask_about(&f[i], frame, "What?", NULL, NULL);
+        fusion_model_info info;
+        fusion_model_get_info(f[i].model, &info);
+        g_assert_cmpstr(info.precision, ==, i ? "f32" : "f16");
+        g_assert_cmpuint(info.device_bytes, >, 100000);
+    }
+    /* The first token's probability: f16 arithmetic keeps about three digits. */
+    g_assert_cmpfloat_with_epsilon(got[0]->logprobs[0], got[1]->logprobs[0], 0.05);
+    for (int i = 0; i < 2; i++) {
+        fusion_session_free(f[i].session);
+        answers_free(f[i].answers);
+        fusion_model_unref(f[i].model);
+    }
+}
+
+/* ---- refused ------------------------------------------------------------------------------ */
+
+static void
+refused(const fusion_model_options *o, int code, const char *says)
+{
+    g_autoptr(GError) error = NULL;
+    g_assert_null(fusion_model_open(o, &error));
+    g_assert_error(error, FUSION_ERROR, code);
+    g_test_message("%s", error->message);
+    g_assert_nonnull(strstr(error->message, says));
+    g_assert_cmpuint(registry_count(), ==, 0);
+}
+
+static void
+refused_tiny(const tiny_model_options *tiny, gssize keep_bytes, const char *says)
+{
+    char *folder = tiny_model_make(tiny);
+    if (keep_bytes) {
+        g_autofree char *path = g_build_filename(folder, "model.safetensors", NULL);
+        g_autofree char *bytes = NULL;
+        g_assert_true(g_file_get_contents(path, &bytes, NULL, NULL));
+        g_assert_true(g_file_set_contents(path, bytes, keep_bytes, NULL));
+    }
+    refused(&(fusion_model_options){.folder = folder}, FUSION_ERROR_MODEL, says);
+    tiny_model_remove(folder);
+}
+
+static void
+test_refused(void)
+{
+    const char *down = "model.layers.1.mlp.down_proj.weight";
+    refused_tiny(&(tiny_model_options){.wrong_shape = down}, 0, down);
+    refused_tiny(&(tiny_model_options){.leave_out = down}, 0, down);
+    refused_tiny(&(tiny_model_options){.leave_out = "lm_head.weight"}, 0, "lm_head.weight");
+    refused_tiny(&(tiny_model_options){.no_tokenizer = true}, 0, "tokenizer.json");
+    refused_tiny(&(tiny_model_options){.no_markers = true}, 0, "<vision_start>");
+    refused_tiny(NULL, 300000, "model.safetensors");
+    refused_tiny(NULL, 40, "model.safetensors");
+    refused(&(fusion_model_options){.folder = phi, .device = "no such thing"}, FUSION_ERROR_DEVICE,
+            "no such thing");
+    refused(&(fusion_model_options){.folder = phi, .device = "99"}, FUSION_ERROR_DEVICE, "99");
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    test_keep_drivers();
+    g_autoptr(GError) error = NULL;
+    g_auto(GStrv) devices = fusion_list_devices(&error);
+    if ((!devices || !devices[0]) && g_strcmp0(g_getenv("FUSION_TESTS_SKIP_DEVICE"), "1") == 0) {
+        g_print("1..0 # SKIP no Vulkan device\n");
+        return 0;
+    }
+    g_assert_no_error(error);
+    g_assert_nonnull(devices[0]);
+    phi = tiny_model_make(&(tiny_model_options){.seed = 1});
+    llama = tiny_model_make(&(tiny_model_options){.seed = 2, .llama = true});
+#define ADD(path, folder, function) g_test_add(path, fixture, &folder, set_up, function, tear_down)
+    ADD("/engine/answers/phi", phi, test_answers);
+    ADD("/engine/answers/llama", llama, test_answers);
+    ADD("/engine/sizes", phi, test_sizes);
+    ADD("/engine/choices/phi", phi, test_choices);
+    ADD("/engine/choices/llama", llama, test_choices);
+    ADD("/engine/follow-up", phi, test_follow_up);
+    ADD("/engine/partial-and-sampling", phi, test_partial_and_sampling);
+    ADD("/engine/tap", phi, test_tap);
+    ADD("/engine/cancel", phi, test_cancel);
+    ADD("/engine/lost-device", phi, test_lost_device);
+    ADD("/engine/two-models", phi, test_two_models);
+    g_test_add_func("/engine/precision", test_precision);
+    g_test_add_func("/engine/refused", test_refused);
+    int result = g_test_run();
+    tiny_model_remove(phi);
+    tiny_model_remove(llama);
+    return result;
+}
