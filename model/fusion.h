@@ -48,7 +48,9 @@ typedef struct {
     const char *folder;         /* NULL or "": the shipped model, see fusion_default_model */
     const char *device;         /* NULL or "auto", an index, or part of a device's name */
     fusion_precision precision;
-    uint32_t max_context;       /* positions of the KV cache; 0: 2048 (at most what the model has) */
+    uint32_t max_context;       /* positions of the KV cache; 0: 2048 (at most what the model has). Openers
+                                   that differ in it share the loaded copy: each has its own limit, and the
+                                   cache is as long as the longest */
 } fusion_model_options;
 
 typedef enum { FUSION_LOADING, FUSION_READY, FUSION_FAILED, FUSION_LOST } fusion_model_state;
@@ -100,7 +102,7 @@ typedef struct {
     double temperature;        /* > 0 */
     double top_p;              /* (0, 1] */
     uint32_t top_k;            /* 0: off */
-    double repetition_penalty; /* >= 1; 1: off */
+    double repetition_penalty; /* >= 1; 1: off; for the tokens of the answer so far */
     uint64_t rng_seed;         /* same seed, same answer */
     char **stop_strings;       /* NULL-terminated or NULL; the answer ends before them */
 } fusion_generation;
@@ -184,7 +186,7 @@ void fusion_session_free(fusion_session *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(fusion_session, fusion_session_free)
 
 typedef struct {
-    const char *system_prompt; /* NULL: the template's */
+    const char *system_prompt; /* NULL: the template's; "": none */
     uint32_t latent_tokens;    /* 0: the model's */
     uint32_t vision_grid;      /* 0: the encoder's own */
     const fusion_generation *generation; /* NULL: the model's */
@@ -198,8 +200,8 @@ typedef struct {
     void *tap_user;
 } fusion_request_options;
 
-/* Asks. Refused (0 and an error) when the question is empty, an option is out of range, or the model failed;
- * accepted: the answer's id (> 0, unique in the process), and fn will be called. All is copied; the frame
+/* Asks. Refused (0 and an error) when the question is empty, an option is out of range, the model failed, or
+ * its device is lost and not yet back; accepted: the answer's id (> 0, unique in the process), and fn will be called. All is copied; the frame
  * is referenced. A model that is still loading keeps the request until it is ready. `destroy` frees user
  * after the last call. */
 uint64_t fusion_session_ask(fusion_session *session, fusion_frame *frame, const fusion_question *question,

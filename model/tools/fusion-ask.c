@@ -385,7 +385,9 @@ main(int argc, char **argv)
             g_error_matches(error, FUSION_ERROR, FUSION_ERROR_ARGUMENT) ? EXIT_USAGE : EXIT_FAILED;
     } else {
         bool ok = o.batch ? ask_batch(&a, &error) : ask_moment(&a, &error);
-        result = ok ? EXIT_OK : EXIT_FAILED;
+        result = ok                                                            ? EXIT_OK
+                 : g_error_matches(error, FUSION_ERROR, FUSION_ERROR_ARGUMENT) ? EXIT_USAGE
+                                                                               : EXIT_FAILED;
     }
     asker_close(&a);
     options_clear(&o);
