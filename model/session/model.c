@@ -294,6 +294,7 @@ core_open(const char *folder, net_config *config, gpu_device *device, const char
         !choose_precision(c, cp, o->precision, max_context, error))
         return NULL;
     list_latent_tokens(c);
+    c->want_context = max_context;
     return g_steal_pointer(&c);
 }
 
