@@ -361,7 +361,7 @@ square_root(uint32_t q)
 static bool
 fits_map(const net_config *c, uint32_t q)
 {
-    return square_root(q) <= 2 * c->vision.grid;
+    return square_root(q) * c->align.window <= 2 * c->vision.grid;
 }
 
 static bool

@@ -62,4 +62,4 @@ typedef struct {
 char *net_test_changed(const char *from, const net_change *change);
 /* Deletes a folder of net_test_changed. */
 void net_test_remove(char *folder);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_run, net_run_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(net_run, net_run_clear)

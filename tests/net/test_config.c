@@ -23,9 +23,9 @@ test_phi(void)
     g_assert_cmpuint(c->llm.width, ==, 48);
     g_assert_cmpuint(c->llm.head_dim, ==, 16);
     g_assert_cmpint(c->llm.rope.type, ==, NET_ROPE_LONGROPE);
-    g_assert_cmpuint(c->llm.rope.original_positions, ==, 64);
+    g_assert_cmpuint(c->llm.rope.original_positions, ==, 80);
     g_assert_cmpfloat(c->llm.rope.long_factor[7], ==, 11.5);
-    g_assert_cmpuint(c->vision.grid, ==, 3);
+    g_assert_cmpuint(c->vision.grid, ==, 6);
     g_assert_cmpuint(c->vision.layers, ==, 3);
     g_assert_cmpuint(c->vision.early, ==, 2);
     g_assert_cmpuint(c->vision.connector_a, ==, 2);
@@ -96,11 +96,11 @@ test_query_len(void)
     g_clear_error(&error);
 
     char *larger =
-        net_test_changed(folder, &(net_change){.key = "query_len", .value = "[4, 49, 36]"});
+        net_test_changed(folder, &(net_change){.key = "query_len", .value = "[4, 25, 9]"});
     g_autoptr(net_config) d = net_config_load(larger, &error);
     g_assert_no_error(error);
-    g_assert_true(net_config_check_q(d, 36, &error));
-    g_assert_false(net_config_check_q(d, 49, &error)); /* 7 x 7 latents of a 6 x 6 map */
+    g_assert_true(net_config_check_q(d, 9, &error));
+    g_assert_false(net_config_check_q(d, 25, &error)); /* 15 x 15 in windows of a 12 x 12 map */
     g_assert_error(error, NET_ERROR, NET_ERROR_ARGUMENT);
     g_clear_error(&error);
     net_test_remove(larger);
