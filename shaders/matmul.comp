@@ -70,6 +70,6 @@ void main()
     for (uint r = 0; r < 8; r++) {
         uint row = row0 + 8 * group_r + r;
         if (row < p.m)
-            store_row(row, col, sum[r]);
+            store_row(row, p.out_first + row * p.out_stride, col, sum[r]);
     }
 }

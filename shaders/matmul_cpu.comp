@@ -39,13 +39,15 @@ void main()
     EACH_GROUP(EACH_LANE)
 #undef ROW
 
+    uint w_at = weight_at(col), out_stride = p.out_stride, m = p.m, n = p.n, steps = p.k_texels;
+    uint out_at = p.out_first + row0 * out_stride;
+
     // rows past the end repeat the last one; they are not stored
 #define START(g)                                                                               \
-    uint a_at##g = p.a_first + min(row0 + g * LANES + lane, p.m - 1) * p.a_stride;
+    uint a_at##g = p.a_first + min(row0 + g * LANES + lane, m - 1) * p.a_stride;
     EACH_GROUP(START)
-    uint w_at = weight_at(col);
 
-    for (uint t = 0; t < p.k_texels; t++) {
+    for (uint t = 0; t < steps; t++) {
         TEXEL w0 = FETCH_W(w_at), w1 = FETCH_W(w_at + 1), w2 = FETCH_W(w_at + 2),
               w3 = FETCH_W(w_at + 3);
         w_at += PANEL;
@@ -92,10 +94,11 @@ void main()
     }
 #undef ROW
 
-    if (col >= p.n)
+    if (col >= n)
         return;
 #define ROW(g, l)                                                                              \
-    if (row0 + g * LANES + l < p.m)                                                            \
-        store_row(row0 + g * LANES + l, col, sum[g * LANES + l]);
+    if (row0 + g * LANES + l < m)                                                              \
+        store_row(row0 + g * LANES + l, out_at + (g * LANES + l) * out_stride, col,            \
+                  sum[g * LANES + l]);
     EACH_GROUP(EACH_LANE)
 }

@@ -50,5 +50,5 @@ void main()
     for (uint s = 0; s < SLICES; s++)
         x += vec4(part[row][s][col], part[row][s][col + 1], part[row][s][col + 2],
                   part[row][s][col + 3]);
-    store_row(row, col0 + col, x);
+    store_row(row, p.out_first + row * p.out_stride, col0 + col, x);
 }

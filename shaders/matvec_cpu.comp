@@ -91,11 +91,11 @@ void main()
 
     if (col >= p.n)
         return;
-    store_row(0, col, sum0);
+    store_row(0, p.out_first, col, sum0);
     if (ROWS > 1 && p.m > 1)
-        store_row(1, col, sum1);
+        store_row(1, p.out_first + p.out_stride, col, sum1);
     if (ROWS > 2 && p.m > 2)
-        store_row(2, col, sum2);
+        store_row(2, p.out_first + 2 * p.out_stride, col, sum2);
     if (ROWS > 3 && p.m > 3)
-        store_row(3, col, sum3);
+        store_row(3, p.out_first + 3 * p.out_stride, col, sum3);
 }

@@ -15,13 +15,18 @@ layout(constant_id = 4) const uint TAIL = 0;
 
 layout(push_constant) uniform push_t { push_matmul p; };
 
-// lavapipe's unpackHalf2x16 is a dozen integer instructions a value, its conversion of a 16-bit float one. A
-// processor that gives it 4 lanes may lack that one.
+// On lavapipe the conversion of a 16-bit float is one instruction. A processor that gives it 4 lanes may lack it.
 #if defined(F16) && defined(LANES) && LANES == 8
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #define UNPACK2(word) vec2(unpackFloat2x16(word))
 #else
 #define UNPACK2(word) unpackHalf2x16(word)
+#endif
+#ifdef LANES
+#include "lib/half.glsl"
+#define PACK4(v) pack_halves(v, p.k_texels != 0)
+#else
+#define PACK4(v) uvec2(packHalf2x16((v).xy), packHalf2x16((v).zw))
 #endif
 
 #ifdef F16
@@ -76,11 +81,10 @@ vec4 load_bias(uint col)
                 bias[min(i + 3, last)]);
 }
 
-// x: columns col .. col + 3 of a row of a w^T + bias, col < n. Finishes and stores them.
-void store_row(uint row, uint col, vec4 x)
+// x: columns col .. col + 3 of a row of a w^T + bias, col < n. Finishes and stores them. `i` is where the
+// row's output begins: the caller keeps it, as on lavapipe a load of a push constant costs as much as a store.
+void store_row(uint row, uint i, uint col, vec4 x)
 {
-    uint i = p.out_first + row * p.out_stride;
-
     if (ACT == ACT_SWIGLU) { // two pairs (gate, up) become two columns
         vec2 v = silu(x.xzxz).xy * x.yw;
         uint c = col / 2, n = p.n / 2;
@@ -88,7 +92,7 @@ void store_row(uint row, uint col, vec4 x)
         if (TAIL == 1 && c + 1 >= n)
             v.y = 0.0;
         if (OUT_F16)
-            out1[i / 2] = packHalf2x16(v);
+            out1[i / 2] = PACK4(v.xyxy).x;
         else if (TAIL == 2 && c + 1 >= n)
             out1[i] = floatBitsToUint(v.x);
         else
@@ -104,7 +108,7 @@ void store_row(uint row, uint col, vec4 x)
         v = mix(vec4(0.0), v, lessThan(col + uvec4(0, 1, 2, 3), uvec4(p.n)));
     if (TAIL == 2 && col + 4 > p.n) {
         if (OUT_F16) {
-            out1[i / 2] = packHalf2x16(v.xy); // such outputs have an even number of columns
+            out1[i / 2] = PACK4(v).x; // such outputs have an even number of columns
         } else {
             out1[i] = floatBitsToUint(v.x);
             if (col + 1 < p.n)
@@ -113,7 +117,7 @@ void store_row(uint row, uint col, vec4 x)
                 out1[i + 2] = floatBitsToUint(v.z);
         }
     } else if (OUT_F16) {
-        out2[i / 4] = uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw));
+        out2[i / 4] = PACK4(v);
     } else {
         out4[i / 4] = floatBitsToUint(v);
     }

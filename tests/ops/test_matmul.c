@@ -213,6 +213,37 @@ source_types(op_env *env, const void *arg)
     }
 }
 
+/* A product of zeros stores its bias: as the nearest half, ties to even, infinity from 65520 on. */
+static void
+half_rounding(op_env *env, const void *arg)
+{
+    enum { N = 96, K = 8 };
+    const uint32_t rows[] = {1, 3, 20};
+    const float special[] = {0,          -0.0f,        0x1p-24f,     0x1p-25f,       0x1.8p-25f,
+                             0x1.8p-24f, 0x1.4p-23f,   -0x1.cp-23f,  0x1.ffcp-15f,   0x1.ffep-15f,
+                             0x1p-14f,   1 + 0x1p-11f, 1 + 0x3p-11f, 1 + 0x1.8p-11f, 65504,
+                             65519.99f,  65520,        -65520,       1e30f,          -INFINITY,
+                             0x1p-40f};
+    g_autofree float *bv = op_values(OP_WORST, env->seed++, N, 1, OPS_F32);
+    memcpy(bv, special, sizeof(special));
+    const product c = {.n = N, .k = K};
+    g_autofree float *zeros = op_values(OP_ZERO, 0, N * K, 1, OPS_F32);
+    const ops_weight *w = make_weight(env, zeros, &c);
+    gpu_buf *bias = op_vector(env, "bias", bv, N);
+
+    for (unsigned t = 0; t < G_N_ELEMENTS(rows); t++) {
+        op_mat *a = op_input(env, "a", rows[t], K, env->act, zeros);
+        op_mat *out = op_output(env, "out", rows[t], N, env->act);
+        g_autofree double *want = g_new(double, rows[t] * N);
+        for (uint32_t i = 0; i < rows[t] * N; i++)
+            want[i] = op_round(bv[i % N], env->act);
+        ops_matmul(env->o, env->cmd,
+                   &(ops_matmul_args){.a = a->m, .w = w, .bias = bias, .out = out->m});
+        op_run(env);
+        op_compare(env, out, want, 0, 0, "one rounding is all that happens");
+    }
+}
+
 static void
 overflow(op_env *env, const void *arg)
 {
@@ -332,6 +363,7 @@ add_cases(void)
         op_add("matmul", cases[i].name, cases[i].types, run_product, &cases[i].c);
 
     op_add("weight", "source_types", OP_BOTH, source_types, NULL);
+    op_add("matmul", "half_rounding", OP_F16, half_rounding, NULL);
     op_add("weight", "overflow", OP_F16, overflow, NULL);
     op_add("matmul", "misfits", OP_BOTH, misfits, NULL);
 }
