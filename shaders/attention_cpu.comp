@@ -14,9 +14,11 @@
 #include "lib/attention.glsl"
 
 layout(local_size_x_id = 0) in;
-layout(constant_id = 5) const uint COLS = 2;  // quads of columns of a lane; even with OCTETS
+layout(constant_id = 5) const uint COLS = 2;  // quads of columns of a lane; even with PAIRS
 layout(constant_id = 6) const uint SPLIT = 1; // workgroups that share a head's columns
-layout(constant_id = 7) const bool OCTETS = false; // f16, HEAD_DIM a multiple of 8
+// f16 and HEAD_DIM a multiple of 8: a fetch gives 8 columns of queries and keys; also of values
+layout(constant_id = 7) const bool OCTETS = false;
+layout(constant_id = 8) const bool PAIRS = false;
 
 // ROWS and SUBGROUP_LANES (equal to LANES) are defined with the variant.
 #if ROWS == 8
@@ -31,10 +33,10 @@ layout(constant_id = 7) const bool OCTETS = false; // f16, HEAD_DIM a multiple o
 #endif
 #define Q ((ROWS + SUBGROUP_LANES - 1) / SUBGROUP_LANES)
 
-// Quad `t` of those a lane owns; with OCTETS they come in pairs.
+// Quad `t` of those a lane owns; with PAIRS neighbours come together.
 uint column(uint first, uint t)
 {
-    return OCTETS ? 2 * (first + t / 2 * LANES) + t % 2 : first + t * LANES;
+    return PAIRS ? 2 * (first + t / 2 * LANES) + t % 2 : first + t * LANES;
 }
 
 void main()
@@ -42,7 +44,7 @@ void main()
     const uint lane = gl_LocalInvocationID.x;
     const uint row0 = gl_WorkGroupID.x * ROWS;
     const uint head = gl_WorkGroupID.y / SPLIT;
-    const uint col0 = (gl_WorkGroupID.y % SPLIT) * (OCTETS ? COLS / 2 : COLS) * LANES + lane;
+    const uint col0 = (gl_WorkGroupID.y % SPLIT) * (PAIRS ? COLS / 2 : COLS) * LANES + lane;
     const uint batch = gl_WorkGroupID.z;
     const float scale = p.scale * 1.44269504088896; // exp2 is what the device has
 
@@ -161,7 +163,7 @@ void main()
         const vec4 v0 = v_quad(col + min(j0 + l, last) * v_step, F16);                             \
         EACH_ROW(ADD_ONE, l)                                                                       \
     }
-            if (OCTETS) {
+            if (PAIRS) {
                 [[unroll]] for (uint t = 0; t < COLS; t += 2) {
                     const uint col = v_at / 2 + min(column(col0, t), QUADS - 1) / 2;
                     EACH_LANE(VALUES_TWO)

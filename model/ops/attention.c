@@ -32,8 +32,10 @@ cpu_variant(ops *o, uint32_t head_dim, bool f16, bool one_row, gpu_kernel_desc *
         {4, 1, spv_attention_cpu_4x1, sizeof(spv_attention_cpu_4x1)},
     };
     const bool octets = f16 && head_dim % 8 == 0;
-    const uint32_t unit = octets ? 2 : 1;
-    const uint32_t units = ops_div_up(head_dim / 4 / unit, o->lanes);
+    /* values by octets too, unless more lanes would idle then */
+    const uint32_t quads = ops_div_up(head_dim / 4, o->lanes);
+    const bool pairs = octets && 2 * ops_div_up(head_dim / 8, o->lanes) <= quads;
+    const uint32_t unit = pairs ? 2 : 1, units = ops_div_up(quads, unit);
 
     for (unsigned i = 0; i < G_N_ELEMENTS(variants); i++) {
         if (variants[i].lanes == o->lanes && (variants[i].rows == 1) == one_row) {
@@ -42,11 +44,12 @@ cpu_variant(ops *o, uint32_t head_dim, bool f16, bool one_row, gpu_kernel_desc *
             *rows = variants[i].rows;
         }
     }
-    *split = ops_div_up(units * unit, 4);
+    *split = ops_div_up(quads, 4);
     desc->spec[5] = ops_div_up(units, *split) * unit;
     desc->spec[6] = *split;
     desc->spec[7] = octets;
-    desc->n_spec = 8;
+    desc->spec[8] = pairs;
+    desc->n_spec = 9;
 }
 
 void

@@ -146,8 +146,8 @@ typedef struct {
 /* softmax(q k^T scale) v by head; q, k, v of one type (f32 or f16), often column ranges of one matrix. */
 void ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *args);
 
-/* Windowed cross-attention of the alignment layers: query row i sees the `window` key rows from
- * (i % windows) * window on. q, out [n, heads * head_dim]; k, v [windows * window, heads * head_dim]. */
+/* Windowed cross-attention of the alignment layers: query row i sees the `window` (at most 32) key rows
+ * from (i % windows) * window on; head_dim a multiple of 4. q, out [n, heads * head_dim]; k, v [windows * window, heads * head_dim]. */
 typedef struct {
     ops_mat q, k, v, out;
     uint32_t windows, window, heads, head_dim;
@@ -170,7 +170,7 @@ void ops_rope(ops *o, gpu_cmd *cmd, const ops_rope_args *args);
 
 typedef struct {
     ops_mat x;         /* f32 or activations' type */
-    gpu_buf *weight;   /* f32 [cols] */
+    gpu_buf *weight;   /* f32 [cols]; like bias in a buffer of cols rounded up to 4 */
     gpu_buf *bias;     /* f32 [cols], or NULL */
     float eps;
     ops_mat out;       /* f32 or f16 */

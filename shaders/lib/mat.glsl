@@ -125,13 +125,9 @@ uvec2 mat_pack(vec4 v)
             return;                                                                                \
         }                                                                                          \
         uvec2 words = mat_pack(four);                                                              \
-        if ((e & 4) == 0) {                                                                        \
-            name[e >> 3].x = words.x;                                                              \
-            name[e >> 3].y = words.y;                                                              \
-        } else {                                                                                   \
-            name[e >> 3].z = words.x;                                                              \
-            name[e >> 3].w = words.y;                                                              \
-        }                                                                                          \
+        uint at = (e >> 1) & 2;                                                                    \
+        name[e >> 3][at] = words.x;                                                                \
+        name[e >> 3][at + 1] = words.y;                                                            \
     }
 
 // The columns of an octet that exist: zero behind the first n.
