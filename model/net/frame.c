@@ -101,18 +101,19 @@ net_frame_free(net_frame *f)
     g_free(f);
 }
 
+/* It is there since net_frame_new, unless memory ran out when another frame or state asked for
+ * more. */
+static bool
+ensure_scratch(net_frame *f, GError **error)
+{
+    return net_model_reserve(f->m, net_frame_scratch_bytes(f->m->c, f->m->act, f->q), error);
+}
+
 static frame_mem
 frame_mem_of(net_frame *f)
 {
     net_arena a = {.buf = f->m->scratch};
     return frame_alloc(&a, f->m->c, f->m->act, f->q);
-}
-
-static bool
-scratch_ready(net_model *m, uint64_t bytes, GError **error)
-{
-    /* gone if memory ran out when another frame or state asked for more */
-    return net_model_reserve(m, bytes, error);
 }
 
 /* ---- the passes ---------------------------------------------------------------------------- */
@@ -214,8 +215,7 @@ net_frame_encode(net_frame *f, const net_image *image, GCancellable *cancel, GEr
     gint64 start = g_get_monotonic_time();
 
     f->encoded = false;
-    if (!scratch_ready(f->m, net_frame_scratch_bytes(f->m->c, f->m->act, f->q), error) ||
-        !upload(f, image, error))
+    if (!ensure_scratch(f, error) || !upload(f, image, error))
         return false;
     net_recording *rec = net_recordings_find(&f->recordings, &key);
     if (!rec)
@@ -231,7 +231,7 @@ net_frame_encode_tiles(net_frame *f, const float *tiles, GCancellable *cancel, G
 {
     f->encoded = false;
     f->times.preprocess_ms = 0;
-    if (!scratch_ready(f->m, net_frame_scratch_bytes(f->m->c, f->m->act, f->q), error))
+    if (!ensure_scratch(f, error))
         return false;
     ops_mat to = frame_mem_of(f).tiles; /* its rows may be padded */
     for (uint32_t i = 0; i < to.rows; i++) {

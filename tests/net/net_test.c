@@ -9,13 +9,20 @@
 #include "test_gpu.h"
 
 static ops *the_ops;
+static ops_table the_table = OPS_TABLE_AUTO;
+
+void
+net_test_set_table(ops_table table)
+{
+    the_table = table;
+}
 
 ops *
 net_test_ops(void)
 {
     GError *error = NULL;
     if (!the_ops)
-        the_ops = ops_new(test_gpu(), OPS_TABLE_AUTO, &error);
+        the_ops = ops_new(test_gpu(), the_table, &error);
     g_assert_no_error(error);
     return the_ops;
 }

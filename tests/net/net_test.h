@@ -10,6 +10,8 @@
 
 /* The kernels for the test device; made at the first call, freed by net_test_finish. */
 ops *net_test_ops(void);
+/* Kernels of another table from here on; before the first net_test_ops. */
+void net_test_set_table(ops_table table);
 /* Frees it and closes the device; returns what main should. */
 int net_test_finish(int status);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Faults of config.json and of the checkpoint: each gives one clear error. Needs no device. */
+#include <math.h>
 #include <string.h>
 
+#include "net_priv.h"
 #include "net_test.h"
 
 static char *
@@ -104,6 +106,68 @@ test_query_len(void)
     g_assert_error(error, NET_ERROR, NET_ERROR_ARGUMENT);
     g_clear_error(&error);
     net_test_remove(larger);
+}
+
+/* ---- rotary tables ------------------------------------------------------------------------- */
+
+/* Cosine and sine of channel i at position pos, as a table of `n` rows has them. */
+static void
+table_entry(const net_config *c, bool long_range, uint32_t pos, uint32_t i, double *cosine,
+            double *sine)
+{
+    uint32_t d = c->llm.head_dim;
+    g_autofree float *table = g_new(float, (size_t) (pos + 1) * d);
+    net_rope_table(c, long_range, pos + 1, table);
+    *cosine = table[(size_t) pos * d + i];
+    *sine = table[(size_t) pos * d + d / 2 + i];
+}
+
+static void
+assert_angle(const net_config *c, bool long_range, uint32_t pos, uint32_t i, double angle,
+             double scale)
+{
+    double cosine, sine;
+    table_entry(c, long_range, pos, i, &cosine, &sine);
+    /* f32 angles: some units in the last place of the angle */
+    g_assert_cmpfloat(fabs(cosine - scale * cos(angle)), <, 1e-6 * (1 + fabs(angle)));
+    g_assert_cmpfloat(fabs(sine - scale * sin(angle)), <, 1e-6 * (1 + fabs(angle)));
+}
+
+static void
+test_rope(void)
+{
+    GError *error = NULL;
+    g_autofree char *phi = own("phi"), *llama = own("llama");
+    g_autoptr(net_config) c = net_config_load(phi, &error);
+    g_assert_no_error(error);
+    /* LongRoPE: 80 to 256 positions */
+    double scale = sqrt(1.0 + log(256.0 / 80.0) / log(80.0));
+    for (uint32_t i = 0; i < 8; i++) {
+        double f = pow(10000.0, -(double) i / 8.0);
+        assert_angle(c, false, 70, i, 70 * f / (1.0 + 0.05 * i), scale);
+        assert_angle(c, true, 200, i, 200 * f / (1.0 + 1.5 * i), scale);
+        c->llm.rope.type = NET_ROPE_PLAIN;
+        assert_angle(c, false, 200, i, 200 * f, 1.0);
+        c->llm.rope.type = NET_ROPE_LONGROPE;
+    }
+
+    /* llama3, original length 64: wavelengths below 16 stay, above 64 are 8 times longer, between
+     * them a blend */
+    g_autoptr(net_config) l = net_config_load(llama, &error);
+    g_assert_no_error(error);
+    unsigned same = 0, slow = 0, blended = 0;
+    for (uint32_t i = 0; i < l->llm.head_dim / 2; i++) {
+        double f = pow(l->llm.rope.theta, -2.0 * i / l->llm.head_dim), wave = 2 * G_PI / f;
+        double blend = (64.0 / wave - 1.0) / 3.0;
+        same += blend > 1;
+        slow += blend < 0;
+        blended += blend >= 0 && blend <= 1;
+        blend = CLAMP(blend, 0.0, 1.0);
+        assert_angle(l, false, 100, i, 100 * (blend * f + (1 - blend) * f / 8), 1.0);
+    }
+    g_assert_cmpuint(same, >, 0);
+    g_assert_cmpuint(slow, >, 0);
+    g_test_message("%u channels as they are, %u blended, %u slowed", same, blended, slow);
 }
 
 /* ---- faults of config.json ----------------------------------------------------------------- */
@@ -268,6 +332,7 @@ main(int argc, char **argv)
     g_test_add_func("/config/llama", test_llama);
     g_test_add_func("/config/encoders", test_published_encoders);
     g_test_add_func("/config/query_len", test_query_len);
+    g_test_add_func("/config/rope", test_rope);
     for (unsigned i = 0; i < G_N_ELEMENTS(faults); i++) {
         g_autofree char *path = g_strdup_printf("/config/fault/%s/%s", faults[i].key,
                                                 faults[i].value ? faults[i].value : "absent");

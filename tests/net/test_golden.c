@@ -244,7 +244,7 @@ add_case(const char *origin, const char *folder, const char *what, GTestDataFunc
     g_test_add_data_func_full(path, g_strdup(folder), fn, g_free);
 }
 
-/* One argument: "own" or "shared". */
+/* Arguments: "own" or "shared"; "fallback": with the kernels that are for any device. */
 int
 main(int argc, char **argv)
 {
@@ -258,6 +258,8 @@ main(int argc, char **argv)
     }
     if (!test_gpu_start())
         return 77;
+    if (argc > 2 && g_str_equal(argv[2], "fallback"))
+        net_test_set_table(OPS_TABLE_FALLBACK);
     g_autoptr(GPtrArray) cases = net_test_cases(root);
     g_assert_cmpuint(cases->len, >, 0);
     for (guint i = 0; i < cases->len; i++) {

@@ -245,6 +245,42 @@ test_random(void)
         g_free(logits[i]);
 }
 
+static void
+keep_last_hidden(const char *stage, const float *data, const uint64_t *shape, unsigned n_dims,
+                 void *user)
+{
+    if (g_str_equal(stage, "prefill_hidden"))
+        memcpy(user, data + (shape[0] - 1) * shape[1], shape[1] * sizeof(float));
+}
+
+/* Tied: the embedding is the output matrix too, and lm_head is not asked for. */
+static void
+test_tied(void)
+{
+    GError *error = NULL;
+    g_autoptr(net_case) c = own_case("llama/case-q4");
+    char *folder = net_test_changed(
+        c->model,
+        &(net_change){.drop = "lm_head.weight", .key = "tie_word_embeddings", .value = "true"});
+    g_autoptr(net_model) m = net_test_model(folder, NET_F32);
+    uint32_t D = net_model_config(m)->llm.width;
+    g_autofree float *hidden = g_new0(float, D);
+    g_auto(net_run) r = net_run_case(m, c, 128, keep_last_hidden, hidden);
+
+    g_autoptr(fmt_checkpoint) checkpoint = fmt_checkpoint_open(folder, &error);
+    g_assert_no_error(error);
+    const fmt_tensor *t = fmt_checkpoint_get(checkpoint, "model.embed_tokens.weight", &error);
+    g_assert_no_error(error);
+    g_autofree float *embed = g_new(float, t->n_elements);
+    fmt_tensor_to_f32(t, 0, t->n_elements, embed);
+    g_autofree float *expected = g_new0(float, r.out.vocab);
+    for (uint32_t i = 0; i < r.out.vocab; i++)
+        for (uint32_t j = 0; j < D; j++)
+            expected[i] += embed[i * D + j] * hidden[j];
+    assert_same(r.out.logits, expected, r.out.vocab);
+    net_test_remove(folder);
+}
+
 /* ---- grids --------------------------------------------------------------------------------- */
 
 static void
@@ -577,6 +613,7 @@ main(int argc, char **argv)
     g_test_add_func("/state/lifetimes", test_lifetimes);
     g_test_add_func("/state/two-models", test_two_models);
     g_test_add_func("/state/random", test_random);
+    g_test_add_func("/state/tied", test_tied);
     g_test_add_func("/state/grid", test_grid);
     g_test_add_func("/state/pictures", test_pictures);
     g_test_add_func("/state/refusals", test_refusals);
