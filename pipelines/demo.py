@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Asks questions about a video, prints the answers as they come, and writes the annotated video, the
 answers as JSON lines and as WebVTT, and one annotated frame. Run it through pipelines/demo."""
