@@ -40,3 +40,17 @@ bool bench_sgemm(double *gflops, const char **why);
  * g_array_unref. */
 GArray *bench_kernels(ops *o, const bench_shape *shape, ops_dtype dtype, const char *filter,
                       GError **error);
+
+/* The middle of n values, which are sorted in place. */
+double bench_median(double *v, unsigned n);
+
+/* Milliseconds of an answer of 8 tokens about a 640 x 480 picture, by stage; medians. */
+typedef struct {
+    double preprocess_ms, global_ms, guided_ms, prefill_ms, decode_ms_per_token, answer_ms;
+    unsigned answers;       /* how many were measured */
+    uint32_t prompt_tokens; /* positions of the prompt */
+} bench_stages;
+
+/* Runs whole answers: with the checkpoint in `folder`, or (NULL) with random weights of `shape`. */
+bool bench_answers(ops *o, const char *folder, const char *shape, ops_dtype dtype, bench_stages *r,
+                   GError **error);

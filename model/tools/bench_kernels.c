@@ -47,8 +47,8 @@ compare_doubles(gconstpointer a, gconstpointer b)
     return (x > y) - (x < y);
 }
 
-static double
-median(double *v, unsigned n)
+double
+bench_median(double *v, unsigned n)
 {
     qsort(v, n, sizeof(*v), compare_doubles);
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
@@ -93,7 +93,7 @@ measure(ops *o, record_fn record, const void *arg, double *ns, GError **error)
         if (!run_once(o, record, arg, repeat, &cmd, &times[i], error))
             return false;
     }
-    *ns = median(times, RUNS);
+    *ns = bench_median(times, RUNS);
     return true;
 }
 
@@ -323,7 +323,7 @@ bench_sgemm(double *gflops, const char **why)
             cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, M, N, K, 1, a, K, w, K, 0, out, N);
         times[i] = (double) (g_get_monotonic_time() - start) * 1000 / 4;
     }
-    *gflops = 2.0 * M * N * K / median(times, G_N_ELEMENTS(times));
+    *gflops = 2.0 * M * N * K / bench_median(times, G_N_ELEMENTS(times));
     return true;
 #else
     *why = "built without OpenBLAS";

@@ -10,8 +10,8 @@
 #include <string.h>
 
 typedef struct {
-    char *shape, *device, *precision, *filter;
-    gboolean json;
+    char *model, *shape, *device, *precision, *filter;
+    gboolean json, kernels_only;
 } options;
 
 typedef struct {
@@ -22,6 +22,8 @@ typedef struct {
     double sgemm_gflops;
     const char *why_no_sgemm;
     GArray *kernels;
+    bool has_stages;
+    bench_stages stages;
     uint64_t device_bytes;
 } results;
 
@@ -68,6 +70,17 @@ print_json(const results *r)
         add_rounded(o, "gbps", k->gbps);
         cJSON_AddItemToArray(kernels, o);
     }
+    if (r->has_stages) {
+        cJSON *stages = cJSON_AddObjectToObject(root, "stages");
+        add_rounded(stages, "preprocess_ms", r->stages.preprocess_ms);
+        add_rounded(stages, "guided_ms", r->stages.guided_ms);
+        add_rounded(stages, "global_ms", r->stages.global_ms);
+        add_rounded(stages, "prefill_ms", r->stages.prefill_ms);
+        add_rounded(stages, "decode_ms_per_token", r->stages.decode_ms_per_token);
+        add_rounded(root, "answer_ms", r->stages.answer_ms);
+        cJSON_AddNumberToObject(root, "answers", r->stages.answers);
+        cJSON_AddNumberToObject(root, "prompt_tokens", r->stages.prompt_tokens);
+    }
     cJSON *memory = cJSON_AddObjectToObject(root, "memory");
     cJSON_AddNumberToObject(memory, "device_bytes", (double) r->device_bytes);
     cJSON_AddNumberToObject(memory, "host_bytes", (double) host_bytes());
@@ -90,6 +103,14 @@ print_text(const results *r)
     for (unsigned i = 0; i < r->kernels->len; i++) {
         const bench_kernel *k = &g_array_index(r->kernels, bench_kernel, i);
         printf("%-36s %12.1f %10.1f %8.2f\n", k->name, k->us, k->gflops, k->gbps);
+    }
+    if (r->has_stages) {
+        const bench_stages *t = &r->stages;
+        printf("answer     %.1f ms for 8 tokens after a prompt of %u, median of %u\n", t->answer_ms,
+               t->prompt_tokens, t->answers);
+        printf("           preprocess %.1f, global map %.1f, guided encoding %.1f, prefill %.1f, "
+               "decoding %.2f ms a token\n",
+               t->preprocess_ms, t->global_ms, t->guided_ms, t->prefill_ms, t->decode_ms_per_token);
     }
     printf("memory     device %.1f MiB, host %.1f MiB at the most\n",
            (double) r->device_bytes / (1 << 20), (double) host_bytes() / (1 << 20));
@@ -123,9 +144,16 @@ run(const options *opt, results *r, GError **error)
         return false;
     r->has_sgemm = bench_sgemm(&r->sgemm_gflops, &r->why_no_sgemm);
     r->kernels = bench_kernels(o, shape, dtype, opt->filter, error);
+    if (!r->kernels)
+        return false;
+    if (!opt->kernels_only) {
+        r->has_stages = true;
+        if (!bench_answers(o, opt->model, opt->shape, dtype, &r->stages, error))
+            return false;
+    }
     uint64_t now;
     gpu_device_get_memory(dev, &now, &r->device_bytes);
-    return r->kernels != NULL;
+    return true;
 }
 
 int
@@ -133,6 +161,8 @@ main(int argc, char **argv)
 {
     options opt = {0};
     const GOptionEntry entries[] = {
+        {"model", 0, 0, G_OPTION_ARG_FILENAME, &opt.model,
+         "Measure answers of this checkpoint instead of random weights of a shape", "DIR"},
         {"shape", 0, 0, G_OPTION_ARG_STRING, &opt.shape, "Sizes to measure (default: nano)",
          "nano|fusion-3b|fusion-8b|fusion-x-3b"},
         {"device", 0, 0, G_OPTION_ARG_STRING, &opt.device,
@@ -141,6 +171,7 @@ main(int argc, char **argv)
          "f32|f16"},
         {"filter", 0, 0, G_OPTION_ARG_STRING, &opt.filter, "Only kernels whose name contains this",
          "TEXT"},
+        {"kernels-only", 0, 0, G_OPTION_ARG_NONE, &opt.kernels_only, "No whole answers", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &opt.json, "Print JSON", NULL},
         {NULL},
     };
@@ -172,6 +203,7 @@ main(int argc, char **argv)
 
     g_clear_pointer(&r.kernels, g_array_unref);
     g_free(r.device);
+    g_free(opt.model);
     g_free(opt.shape);
     g_free(opt.device);
     g_free(opt.precision);
