@@ -87,6 +87,10 @@ static bool
 decoder_open(decoder *d, const char *file, GError **error)
 {
     d->file = file;
+    if (!gst_uri_is_valid(file) && !g_file_test(file, G_FILE_TEST_EXISTS)) {
+        g_set_error(error, FUSION_ERROR, FUSION_ERROR_FAILED, "%s: no such file", file);
+        return false;
+    }
     d->pipeline = gst_object_ref_sink(gst_pipeline_new(NULL));
     GstElement *source = gst_element_factory_make("uridecodebin", NULL);
     d->sink = gst_element_factory_make("appsink", NULL);
