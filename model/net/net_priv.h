@@ -98,7 +98,8 @@ typedef struct {
     uint64_t used;
 } net_recording;
 
-#define NET_RECORDINGS 16
+/* Session keeps two frames, and the questions about one may each have a shape of their own. */
+#define NET_RECORDINGS 32
 
 /* A small cache of commands, the least recently used one making room. */
 typedef struct {
