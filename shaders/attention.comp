@@ -21,6 +21,7 @@ shared float shrinks[ROWS], totals[ROWS];
 
 void main()
 {
+    const push_attention p = pushed; // loaded once
     const uint t = gl_LocalInvocationID.x;
     const uint row0 = gl_WorkGroupID.x * ROWS;
     const uint head = gl_WorkGroupID.y;

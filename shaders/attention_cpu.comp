@@ -8,12 +8,17 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#ifdef TEXEL
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #include "push.h"
+
+layout(local_size_x_id = 0) in;
+
 #include "lib/mat.glsl"
 #include "lib/reduce.glsl"
 #include "lib/attention.glsl"
 
-layout(local_size_x_id = 0) in;
 layout(constant_id = 5) const uint COLS = 2;  // quads of columns of a lane; even with PAIRS
 layout(constant_id = 6) const uint SPLIT = 1; // workgroups that share a head's columns
 // f16 and HEAD_DIM a multiple of 8: a fetch gives 8 columns of queries and keys; also of values
@@ -41,6 +46,7 @@ uint column(uint first, uint t)
 
 void main()
 {
+    const push_attention p = pushed; // loaded once
     const uint lane = gl_LocalInvocationID.x;
     const uint row0 = gl_WorkGroupID.x * ROWS;
     const uint head = gl_WorkGroupID.y / SPLIT;

@@ -3,10 +3,15 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef TEXEL
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #include "push.h"
-#include "lib/mat.glsl"
 
 layout(local_size_x_id = 0) in;
+
+#include "lib/mat.glsl"
+
 layout(constant_id = 1) const bool F16 = false;
 layout(constant_id = 2) const uint HEAD_DIM = 64;
 layout(constant_id = 3) const uint WINDOW = 9;
@@ -15,12 +20,13 @@ MAT_IN(0, q)
 MAT_IN(1, k)
 MAT_IN(2, v)
 MAT_OUT(3, y)
-layout(push_constant) uniform push_t { push_attention_window p; };
+layout(push_constant) uniform push_t { push_attention_window pushed; };
 
 const float HUGE = 1e38;
 
 void main()
 {
+    const push_attention_window p = pushed; // loaded once
     const uint row = gl_GlobalInvocationID.x;
     const uint head = gl_WorkGroupID.y;
     if (row >= p.rows)

@@ -3,10 +3,15 @@
 // CONCAT: up to three matrices side by side. SWIGLU: silu(gate) * up.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef TEXEL
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #include "push.h"
-#include "lib/mat.glsl"
 
 layout(local_size_x_id = 0) in;
+
+#include "lib/mat.glsl"
+
 layout(constant_id = 1) const bool Y_F16 = false;
 layout(constant_id = 2) const bool A_F16 = false;
 layout(constant_id = 3) const bool B_F16 = false;
@@ -21,49 +26,69 @@ MAT_OUT(3, y)
 #else
 MAT_OUT(1, y)
 #endif
-layout(push_constant) uniform push_t { push_columns p; };
+layout(push_constant) uniform push_t { push_columns pushed; };
+
+#ifdef CONCAT
+// Eight columns of the result where sources do not begin at octets.
+void pieces(uint row, uint c, out vec4 a, out vec4 b)
+{
+    const push_columns p = pushed;
+    const uint a_at = p.a_first + row * p.a_stride;
+    const uint b_at = p.b_first + row * p.b_stride - p.a_cols;
+    const uint c_at = p.c_first + row * p.c_stride - p.a_cols - p.b_cols;
+    for (uint j = 0; j < 8; j++) {
+        const uint col = c + j;
+        float e = 0;
+        if (col < p.a_cols)
+            e = sa_elem(a_at + col, A_F16);
+        else if (col < p.a_cols + p.b_cols)
+            e = sb_elem(b_at + col, B_F16);
+        else if (col < p.cols)
+            e = sc_elem(c_at + col, C_F16);
+        if (j < 4)
+            a[j] = e;
+        else
+            b[j - 4] = e;
+    }
+}
+#endif
 
 void main()
 {
+    const push_columns p = pushed; // loaded once
+    const uint first = 8 * gl_LocalInvocationID.x, step = 8 * gl_WorkGroupSize.x;
     for (uint row = gl_WorkGroupID.x; row < p.rows; row += gl_NumWorkGroups.x) {
-        for (uint c = 8 * gl_LocalInvocationID.x; c < p.y_cols; c += 8 * gl_WorkGroupSize.x) {
-            vec4 a = vec4(0), b = vec4(0);
+        const uint to = p.y_first + row * p.y_stride;
+        vec4 a, b;
 #ifdef CONCAT
-            const uint a_at = p.a_first + row * p.a_stride;
-            const uint b_at = p.b_first + row * p.b_stride - p.a_cols;
-            const uint c_at = p.c_first + row * p.c_stride - p.a_cols - p.b_cols;
-            if (OCTETS) {
-                if (c < p.a_cols)
-                    sa_octet((a_at + c) / 8, A_F16, a, b);
-                else if (c < p.a_cols + p.b_cols)
-                    sb_octet((b_at + c) / 8, B_F16, a, b);
-                else if (c < p.cols)
-                    sc_octet((c_at + c) / 8, C_F16, a, b);
-            } else {
-                for (uint j = 0; j < 8; j++) {
-                    const uint col = c + j;
-                    float e = 0;
-                    if (col < p.a_cols)
-                        e = sa_elem(a_at + col, A_F16);
-                    else if (col < p.a_cols + p.b_cols)
-                        e = sb_elem(b_at + col, B_F16);
-                    else if (col < p.cols)
-                        e = sc_elem(c_at + col, C_F16);
-                    if (j < 4)
-                        a[j] = e;
-                    else
-                        b[j - 4] = e;
-                }
+        if (OCTETS) {
+            // source by source, and not a choice for each octet: all sides of that would run
+#define COPY(name, F16, at, begin, end)                                                            \
+    for (uint c = begin + first; c < end; c += step) {                                             \
+        name##_octet((at + c - begin) / 8, F16, a, b);                                             \
+        mat_mask(p.cols - c, a, b);                                                                \
+        y_store8(to + c, (end == p.cols ? p.y_cols : end) - c, a, b, Y_F16);                       \
+    }
+            const uint b_begin = p.a_cols, c_begin = p.a_cols + p.b_cols;
+            COPY(sa, A_F16, p.a_first + row * p.a_stride, 0, b_begin)
+            COPY(sb, B_F16, p.b_first + row * p.b_stride, b_begin, c_begin)
+            COPY(sc, C_F16, p.c_first + row * p.c_stride, c_begin, p.cols)
+        } else {
+            for (uint c = first; c < p.y_cols; c += step) {
+                pieces(row, c, a, b);
+                y_store8(to + c, p.y_cols - c, a, b, Y_F16);
             }
+        }
 #else
-            const uint at = p.a_first + row * p.a_stride + c;
+        const uint from = p.a_first + row * p.a_stride;
+        for (uint c = first; c < p.y_cols; c += step) {
             vec4 u0, u1;
-            sa_octet(at / 8, A_F16, a, b);
+            sa_octet((from + c) / 8, A_F16, a, b);
             if (OCTETS) {
-                sa_octet((at + p.cols) / 8, A_F16, u0, u1);
+                sa_octet((from + c + p.cols) / 8, A_F16, u0, u1);
             } else {
                 for (uint j = 0; j < 8; j++) {
-                    const float e = c + j < p.cols ? sa_elem(at + p.cols + j, A_F16) : 0;
+                    const float e = c + j < p.cols ? sa_elem(from + c + p.cols + j, A_F16) : 0;
                     if (j < 4)
                         u0[j] = e;
                     else
@@ -72,9 +97,9 @@ void main()
             }
             a = a / (1 + exp(-a)) * u0;
             b = b / (1 + exp(-b)) * u1;
-#endif
             mat_mask(p.cols - c, a, b);
-            y_store8(p.y_first + row * p.y_stride + c, p.y_cols - c, a, b, Y_F16);
+            y_store8(to + c, p.y_cols - c, a, b, Y_F16);
         }
+#endif
     }
 }

@@ -3,24 +3,30 @@
 // POOL: adaptive max pooling. BILINEAR: resize with half-pixel centres. JOIN: tiles to one grid.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef TEXEL
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #include "push.h"
-#include "lib/mat.glsl"
 
 layout(local_size_x_id = 0) in;
+
+#include "lib/mat.glsl"
+
 layout(constant_id = 1) const bool X_F16 = false;
 layout(constant_id = 2) const bool Y_F16 = false;
 
 MAT_IN(0, x)
 MAT_OUT(1, y)
-layout(push_constant) uniform push_t { push_grid p; };
+layout(push_constant) uniform push_t { push_grid pushed; };
 
 void x_row(uint row, uint c, out vec4 a, out vec4 b)
 {
-    x_octet((p.x_first + row * p.x_stride + c) / 8, X_F16, a, b);
+    x_octet((pushed.x_first + row * pushed.x_stride + c) / 8, X_F16, a, b);
 }
 
 void main()
 {
+    const push_grid p = pushed; // loaded once
     // the arithmetic of places once a row, before the columns: divisions are slow on CPU devices
     for (uint row = gl_WorkGroupID.x; row < p.n * p.n; row += gl_NumWorkGroups.x) {
         uint gy = row / p.n, gx = row % p.n;

@@ -8,11 +8,16 @@
 #ifdef SUBGROUP
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
+#ifdef TEXEL
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #include "push.h"
+
+layout(local_size_x_id = 0) in;
+
 #include "lib/mat.glsl"
 #include "lib/reduce.glsl"
 
-layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const bool RMS = false;
 layout(constant_id = 2) const bool X_F16 = false;
 layout(constant_id = 3) const bool OUT_F16 = false;
@@ -24,10 +29,11 @@ MAT_IN(1, weight)
 MAT_IN(2, bias)
 MAT_OUT(3, y)
 MAT_OUT(4, sum)
-layout(push_constant) uniform push_t { push_norm p; };
+layout(push_constant) uniform push_t { push_norm pushed; };
 
 void main()
 {
+    const push_norm p = pushed; // loaded once
     const uint lane = gl_LocalInvocationID.x;
     const uint octets = (p.cols + 7) / 8;
 

@@ -3,26 +3,32 @@
 // columns each. QUADS: 4 neighbouring columns are 4 neighbouring pixels of an aligned chunk.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef TEXEL
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #include "push.h"
-#include "lib/mat.glsl"
 
 layout(local_size_x_id = 0) in;
+
+#include "lib/mat.glsl"
+
 layout(constant_id = 1) const bool Y_F16 = false;
 layout(constant_id = 2) const uint PATCH = 16;
 layout(constant_id = 3) const bool QUADS = true;
 
 MAT_IN(0, x)
 MAT_OUT(1, y)
-layout(push_constant) uniform push_t { push_patches p; };
+layout(push_constant) uniform push_t { push_patches pushed; };
 
 uint place(uint col)
 {
     const uint channel = col / (PATCH * PATCH), in_channel = col % (PATCH * PATCH);
-    return (channel * p.side + in_channel / PATCH) * p.side + in_channel % PATCH;
+    return (channel * pushed.side + in_channel / PATCH) * pushed.side + in_channel % PATCH;
 }
 
 void main()
 {
+    const push_patches p = pushed; // loaded once
     const uint cols = 3 * PATCH * PATCH;
     for (uint row = gl_WorkGroupID.x; row < p.rows; row += gl_NumWorkGroups.x) {
         const uint picture = row / (p.grid * p.grid), patch_index = row % (p.grid * p.grid);

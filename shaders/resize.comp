@@ -28,7 +28,7 @@ layout(set = 0, binding = 2, std430) writeonly buffer dst_block { uvec4 dst[]; }
 #else
 layout(set = 0, binding = 2, std430) writeonly buffer dst_block { float dst[]; };
 #endif
-layout(push_constant) uniform push_t { push_resize p; };
+layout(push_constant) uniform push_t { push_resize pushed; };
 
 const int HALF = 1 << 21;
 
@@ -65,6 +65,7 @@ uint pixel_at(uint i)
 // A workgroup does 4 columns of ROWS x its size rows.
 void main()
 {
+    const push_resize p = pushed; // loaded once
     const uint row0 = gl_WorkGroupID.x * ROWS * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
     const uint x0 = gl_WorkGroupID.y * 4;
     uint at[ROWS];
@@ -108,6 +109,7 @@ void main()
 #else
 void main()
 {
+    const push_resize p = pushed; // loaded once
     const uint x = gl_GlobalInvocationID.x;
     if (x >= p.out_w)
         return;
@@ -132,22 +134,23 @@ void main()
 void store(uint x, uint y, uint tile_row, ivec3 sum)
 {
     uint tile_x = 0;
-    while (x >= p.tile_w) {
-        x -= p.tile_w;
+    while (x >= pushed.tile_w) {
+        x -= pushed.tile_w;
         tile_x++;
     }
-    const uint at = p.dst_first + (tile_row * p.tiles + tile_x) * p.dst_stride +
-                    (y - tile_row * p.tile_h) * p.tile_w + x;
+    const uint at = pushed.dst_first + (tile_row * pushed.tiles + tile_x) * pushed.dst_stride +
+                    (y - tile_row * pushed.tile_h) * pushed.tile_w + x;
     const vec3 v = (vec3(rounded(sum)) / 255 - 0.5) / 0.5;
     dst[at] = v.x;
-    dst[at + p.tile_w * p.tile_h] = v.y;
-    dst[at + 2 * p.tile_w * p.tile_h] = v.z;
+    dst[at + pushed.tile_w * pushed.tile_h] = v.y;
+    dst[at + 2 * pushed.tile_w * pushed.tile_h] = v.z;
 }
 
 #ifdef TEXEL
 // A workgroup does a row of pixels, a lane 4 of them at a time.
 void main()
 {
+    const push_resize p = pushed; // loaded once
     const uint chunks = p.mid_stride / 4;
     for (uint y = gl_WorkGroupID.x; y < p.out_h; y += gl_NumWorkGroups.x) {
         const uint w = y * p.step, tile_row = y / p.tile_h;
@@ -173,6 +176,7 @@ void main()
 #else
 void main()
 {
+    const push_resize p = pushed; // loaded once
     const uint x = gl_GlobalInvocationID.x;
     if (x >= p.out_w)
         return;

@@ -3,10 +3,15 @@
 // UNIT pairs of a head each. UNIT is 4 where half a head is a multiple of 4, else 2.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef TEXEL
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #include "push.h"
-#include "lib/mat.glsl"
 
 layout(local_size_x_id = 0) in;
+
+#include "lib/mat.glsl"
+
 layout(constant_id = 1) const bool F16 = false;
 layout(constant_id = 2) const uint HEAD_DIM = 64;
 layout(constant_id = 3) const uint UNIT = 4;
@@ -18,7 +23,7 @@ layout(set = 0, binding = 2, std430) readonly buffer position_block { uint posit
 MAT_OUT(3, q)
 MAT_OUT(4, k)
 MAT_OUT(5, v)
-layout(push_constant) uniform push_t { push_rope p; };
+layout(push_constant) uniform push_t { push_rope pushed; };
 
 const uint HALF = HEAD_DIM / 2;
 const uint UNITS = HALF / UNIT;
@@ -61,41 +66,39 @@ STORE2(v)
 
 void main()
 {
+    const push_rope p = pushed; // loaded once
     const uint pos0 = POSITION ? min(positions[p.position_index], 0x7fffffffu) : 0;
-    const uint units = (p.heads + 2 * p.kv_heads) * UNITS;
+    const uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
+    const uint q_units = p.heads * UNITS, kv_units = p.kv_heads * UNITS;
 
     for (uint row = gl_WorkGroupID.x; row < p.rows; row += gl_NumWorkGroups.x) {
         const uint pos = pos0 + row;
         const uint turn = p.table_first + min(pos, p.table_rows - 1) * p.table_stride;
-        for (uint i = gl_LocalInvocationID.x; i < units; i += gl_WorkGroupSize.x) {
-            const uint head = i / UNITS;
-            const uint c = (i % UNITS) * UNIT;
-            const uint at = row * p.x_stride + head * HEAD_DIM + c;
-            vec4 a = x_read(p.x_first + at);
-            vec4 b = x_read(p.x_first + at + HALF);
-            if (head < p.heads + p.kv_heads) {
-                const vec4 cs = table_read(turn + c), sn = table_read(turn + c + HALF);
-                const vec4 turned = a * cs - b * sn;
-                b = b * cs + a * sn;
-                a = turned;
-            }
-            if (head < p.heads) {
-                q_store(p.q_first + at, a);
-                q_store(p.q_first + at + HALF, b);
-            } else if (head < p.heads + p.kv_heads) {
-                const uint e = p.k_first + pos * p.k_stride + (head - p.heads) * HEAD_DIM + c;
-                if (pos < p.k_rows) {
-                    k_store(e, a);
-                    k_store(e + HALF, b);
-                }
-            } else {
-                const uint e =
-                    p.v_first + pos * p.v_stride + (head - p.heads - p.kv_heads) * HEAD_DIM + c;
-                if (pos < p.v_rows) {
-                    v_store(e, a);
-                    v_store(e + HALF, b);
-                }
-            }
+        // q, k and v one after the other, and not a choice for each unit: all sides of that would run
+        const uint q_from = p.x_first + row * p.x_stride;
+        const uint q_to = p.q_first + row * p.x_stride;
+        for (uint i = lane; i < q_units; i += lanes) {
+            const uint c = i % UNITS * UNIT, at = i / UNITS * HEAD_DIM + c;
+            const vec4 a = x_read(q_from + at), b = x_read(q_from + at + HALF);
+            const vec4 cs = table_read(turn + c), sn = table_read(turn + c + HALF);
+            q_store(q_to + at, a * cs - b * sn);
+            q_store(q_to + at + HALF, b * cs + a * sn);
+        }
+        const uint k_from = q_from + p.heads * HEAD_DIM;
+        const uint k_to = p.k_first + pos * p.k_stride;
+        for (uint i = lane; i < (pos < p.k_rows ? kv_units : 0); i += lanes) {
+            const uint c = i % UNITS * UNIT, at = i / UNITS * HEAD_DIM + c;
+            const vec4 a = x_read(k_from + at), b = x_read(k_from + at + HALF);
+            const vec4 cs = table_read(turn + c), sn = table_read(turn + c + HALF);
+            k_store(k_to + at, a * cs - b * sn);
+            k_store(k_to + at + HALF, b * cs + a * sn);
+        }
+        const uint v_from = k_from + p.kv_heads * HEAD_DIM;
+        const uint v_to = p.v_first + pos * p.v_stride;
+        for (uint i = lane; i < (pos < p.v_rows ? kv_units : 0); i += lanes) {
+            const uint at = i / UNITS * HEAD_DIM + i % UNITS * UNIT;
+            v_store(v_to + at, x_read(v_from + at));
+            v_store(v_to + at + HALF, x_read(v_from + at + HALF));
         }
     }
 }

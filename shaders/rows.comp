@@ -4,10 +4,15 @@
 // or the feature row that an index names.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef TEXEL
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #include "push.h"
-#include "lib/mat.glsl"
 
 layout(local_size_x_id = 0) in;
+
+#include "lib/mat.glsl"
+
 layout(constant_id = 1) const bool X_F16 = false;
 layout(constant_id = 2) const bool Y_F16 = false;
 layout(constant_id = 3) const bool F_F16 = false;    // EMBED: the features
@@ -22,10 +27,11 @@ MAT_OUT(2, y)
 #ifdef EMBED
 MAT_IN(3, f)
 #endif
-layout(push_constant) uniform push_t { push_rows p; };
+layout(push_constant) uniform push_t { push_rows pushed; };
 
 void main()
 {
+    const push_rows p = pushed; // loaded once
     for (uint row = gl_WorkGroupID.x; row < p.rows; row += gl_NumWorkGroups.x) {
         for (uint c = 8 * gl_LocalInvocationID.x; c < p.y_cols; c += 8 * gl_WorkGroupSize.x) {
             vec4 a = vec4(0), b = vec4(0);

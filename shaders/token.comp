@@ -7,21 +7,26 @@
 #ifdef SUBGROUP
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
+#ifdef TEXEL
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #include "push.h"
-#include "lib/mat.glsl"
-#include "lib/reduce.glsl"
 
 layout(local_size_x_id = 0) in;
 
+#include "lib/mat.glsl"
+#include "lib/reduce.glsl"
+
+
 MAT_IN(0, x)
 layout(set = 0, binding = 1, std430) writeonly buffer y_block { uvec4 y[]; };
-layout(push_constant) uniform push_t { push_token p; };
+layout(push_constant) uniform push_t { push_token pushed; };
 
 #define LOWEST uintBitsToFloat(0xff800000u) // -inf
 
 vec4 values(uint row, uint q)
 {
-    const vec4 v = x_quad((p.x_first + row * p.x_stride) / 4 + q, false);
+    const vec4 v = x_quad((pushed.x_first + row * pushed.x_stride) / 4 + q, false);
     const uvec4 bits = floatBitsToUint(v) & 0x7fffffffu;
     const bvec4 number = lessThanEqual(bits, uvec4(0x7f800000u));
     return mix(vec4(LOWEST), v, number);
@@ -45,6 +50,7 @@ float log_of(float x)
 
 void main()
 {
+    const push_token p = pushed; // loaded once
     const uint lane = gl_LocalInvocationID.x;
     const uint quads = (p.cols + 3) / 4;
 

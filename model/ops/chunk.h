@@ -37,6 +37,15 @@ gpu_span chunk_vector(gpu_buf *buf, uint32_t n, gpu_span instead);
 /* The columns that a kernel writes: with the zeros that may fill up a whole row. */
 uint32_t chunk_cols(const ops_mat *out);
 
+/* Specialisation constant of shaders/lib/mat.glsl: only whole octets are stored. The constants
+ * between a kernel's own and it are unused. */
+enum { CHUNK_WHOLE = 11, CHUNK_SPEC };
+static inline bool
+chunk_whole(const ops_mat *out)
+{
+    return chunk_cols(out) % 8 == 0;
+}
+
 /* n words of a buffer from `first` on, as a span; *at: the first one's index in the span. */
 bool chunk_check_words(gpu_cmd *cmd, const char *op, const char *operand, const gpu_buf *buf,
                        uint32_t first, uint32_t n);

@@ -38,10 +38,11 @@ grid(ops *o, gpu_cmd *cmd, gpu_kernel_desc *desc, const ops_mat *in, uint32_t in
     desc->binds[1].kind = GPU_BIND_STORAGE;
     desc->binds[1].access = GPU_WRITE;
     desc->push_bytes = sizeof(push);
-    desc->n_spec = 3;
+    desc->n_spec = CHUNK_SPEC;
     desc->spec[0] = chunk_lanes(o);
     desc->spec[1] = in->dtype == OPS_F16;
     desc->spec[2] = out->dtype == OPS_F16;
+    desc->spec[CHUNK_WHOLE] = chunk_whole(out);
     const gpu_span spans[] = {x.span, y.span};
     ops_dispatch(o, cmd, desc, spans, &push, chunk_groups(push.n * push.n), 1, 1,
                  16.0 * in->cols * ((double) in_rows + 4.0 * out->rows));

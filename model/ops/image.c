@@ -277,8 +277,9 @@ ops_patches(ops *o, gpu_cmd *cmd, ops_mat pictures, uint32_t side, uint32_t patc
         .n_binds = 2,
         .binds = {CHUNK_READ(o), OPS_WRITE},
         .push_bytes = sizeof(push_patches),
-        .n_spec = 4,
-        .spec = {chunk_lanes(o), out.dtype == OPS_F16, patch, patch % 4 == 0 && side % 4 == 0},
+        .n_spec = CHUNK_SPEC,
+        .spec = {chunk_lanes(o), out.dtype == OPS_F16, patch,
+                 patch % 4 == 0 && side % 4 == 0, [CHUNK_WHOLE] = chunk_whole(&out)},
     };
     const gpu_span spans[] = {x.span, y.span};
     const push_patches push = {

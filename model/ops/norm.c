@@ -29,12 +29,13 @@ norm(ops *o, gpu_cmd *cmd, const char *op, bool rms, const ops_norm_args *a)
         .n_binds = 5,
         .binds = {CHUNK_READ(o), CHUNK_READ(o), CHUNK_READ(o), OPS_WRITE, OPS_READ_WRITE},
         .push_bytes = sizeof(push_norm),
-        .n_spec = 6,
+        .n_spec = CHUNK_SPEC,
         .spec = {chunk_lanes(o), rms, a->x.dtype == OPS_F16, a->out.dtype == OPS_F16,
                  a->bias != NULL,
                  !sum           ? 0
                  : a->sum_first ? 2
-                                : 1},
+                                : 1,
+                 [CHUNK_WHOLE] = cols % 8 == 0 || (!sum && chunk_whole(&a->out))},
     };
     const gpu_span spans[] = {x.span, weight, chunk_vector(a->bias, cols, weight), y.span, s.span};
     const push_norm push = {

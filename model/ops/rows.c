@@ -46,8 +46,9 @@ ops_swiglu(ops *o, gpu_cmd *cmd, ops_mat x, ops_mat out)
         .n_binds = 2,
         .binds = {CHUNK_READ(o), OPS_WRITE},
         .push_bytes = sizeof(push_columns),
-        .n_spec = 6,
-        .spec = {chunk_lanes(o), is_f16(out), is_f16(x), 0, 0, cols % 8 == 0},
+        .n_spec = CHUNK_SPEC,
+        .spec = {chunk_lanes(o), is_f16(out), is_f16(x), 0, 0,
+                 cols % 8 == 0, [CHUNK_WHOLE] = chunk_whole(&out)},
     };
     const gpu_span spans[] = {a.span, y.span};
     const push_columns push = {
@@ -107,8 +108,9 @@ ops_concat(ops *o, gpu_cmd *cmd, const ops_mat *src, unsigned n_src, ops_mat out
         .n_binds = 4,
         .binds = {CHUNK_READ(o), CHUNK_READ(o), CHUNK_READ(o), OPS_WRITE},
         .push_bytes = sizeof(push_columns),
-        .n_spec = 6,
-        .spec = {chunk_lanes(o), is_f16(out), is_f16(s[0]), is_f16(s[1]), is_f16(s[2]), octets},
+        .n_spec = CHUNK_SPEC,
+        .spec = {chunk_lanes(o), is_f16(out), is_f16(s[0]), is_f16(s[1]), is_f16(s[2]),
+                 octets, [CHUNK_WHOLE] = chunk_whole(&out)},
     };
     const gpu_span spans[] = {b[0].span, b[1].span, b[2].span, y.span};
     const push_columns push = {
@@ -166,9 +168,9 @@ ops_gather_rows(ops *o, gpu_cmd *cmd, ops_mat src, ops_index index, uint32_t per
         .n_binds = 3,
         .binds = {CHUNK_READ(o), OPS_READ, OPS_WRITE},
         .push_bytes = sizeof(push),
-        .n_spec = 8,
+        .n_spec = CHUNK_SPEC,
         .spec = {chunk_lanes(o), is_f16(src), is_f16(out), 0, 0, per_row == 1 || src.cols % 8 == 0,
-                 0, 0},
+                 0, 0, [CHUNK_WHOLE] = chunk_whole(&out)},
     };
     ops_dispatch(o, cmd, &desc, spans, &push, chunk_groups(out.rows), 1, 1,
                  moved(out.rows, out.cols));
@@ -204,8 +206,9 @@ ops_scatter_rows(ops *o, gpu_cmd *cmd, ops_mat src, ops_index index, bool add, o
         .n_binds = 3,
         .binds = {CHUNK_READ(o), OPS_READ, OPS_READ_WRITE},
         .push_bytes = sizeof(push),
-        .n_spec = 8,
-        .spec = {chunk_lanes(o), is_f16(src), is_f16(dst), 0, add, 1, 0, 0},
+        .n_spec = CHUNK_SPEC,
+        .spec = {chunk_lanes(o), is_f16(src), is_f16(dst), 0, add, 1, 0,
+                 0, [CHUNK_WHOLE] = chunk_whole(&dst)},
     };
     ops_dispatch(o, cmd, &desc, spans, &push, chunk_groups(src.rows), 1, 1,
                  moved(src.rows, src.cols));
@@ -283,8 +286,9 @@ ops_embed(ops *o, gpu_cmd *cmd, ops_mat table, ops_mat features, ops_index index
             .n_binds = 4,
             .binds = {CHUNK_READ(o), OPS_READ, OPS_WRITE, CHUNK_READ(o)},
             .push_bytes = sizeof(push),
-            .n_spec = 8,
-            .spec = {chunk_lanes(o), is_f16(table), 0, is_f16(features), 0, 0, f, row == 0},
+            .n_spec = CHUNK_SPEC,
+            .spec = {chunk_lanes(o), is_f16(table), 0, is_f16(features), 0, 0, f,
+                     row == 0, [CHUNK_WHOLE] = chunk_whole(&out)},
         };
         ops_dispatch(o, cmd, &desc, spans, &push, chunk_groups(out.rows), 1, 1,
                      moved(out.rows, out.cols));

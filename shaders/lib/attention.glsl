@@ -13,7 +13,7 @@ MAT_IN(1, k)
 MAT_IN(2, v)
 layout(set = 0, binding = 3, std430) readonly buffer length_block { uint lengths[]; };
 MAT_OUT(4, y)
-layout(push_constant) uniform push_t { push_attention p; };
+layout(push_constant) uniform push_t { push_attention pushed; };
 
 const uint QUADS = HEAD_DIM / 4;
 // Scores beyond are as good as infinite; their differences must stay numbers.
@@ -23,16 +23,16 @@ const float HUGE = 1e38;
 void attention_lengths(uint end, out uint pos, out uint keys)
 {
     pos = 0;
-    keys = p.kv_len;
+    keys = pushed.kv_len;
     if (LENGTH) {
-        uint n = min(lengths[p.length_index], p.kv_len);
+        uint n = min(lengths[pushed.length_index], pushed.kv_len);
         if (CAUSAL)
             pos = n;
         else
             keys = n;
     }
     if (CAUSAL)
-        keys = min(keys, pos + min(end, p.q_len));
+        keys = min(keys, pos + min(end, pushed.q_len));
 }
 
 // The keys that query row `row` sees.

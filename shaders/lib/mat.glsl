@@ -7,6 +7,10 @@
 #define MAT_GLSL
 
 #ifdef TEXEL
+#include "lib/half.glsl"
+#endif
+
+#ifdef TEXEL
 #define MAT_SOURCE(slot, name)                                                                        \
     layout(set = 0, binding = slot) uniform usamplerBuffer name;                                      \
     uvec4 name##_chunk(uint i)                                                                     \
@@ -27,6 +31,11 @@
 
 vec4 mat_halves(uvec2 w)
 {
+#ifdef TEXEL
+    // one instruction on lavapipe, unpackHalf2x16 a dozen; a processor with 4 lanes may lack it
+    if (gl_WorkGroupSize.x == 8)
+        return vec4(unpackFloat2x16(w.x), unpackFloat2x16(w.y));
+#endif
     return vec4(unpackHalf2x16(w.x), unpackHalf2x16(w.y));
 }
 
@@ -60,9 +69,16 @@ vec4 mat_halves(uvec2 w)
         return (e & 2) != 0 ? hi : lo;                                                             \
     }
 
+// Every octet that is stored is a whole one. On lavapipe both sides of a branch cost, taken or not.
+layout(constant_id = 11) const bool WHOLE = false;
+
 uvec2 mat_pack(vec4 v)
 {
+#ifdef TEXEL
+    return pack_halves(v, gl_NumWorkGroups.x != 0);
+#else
     return uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw));
+#endif
 }
 
 // name_store8(e, n, a, b, f16): the first n (all if 8 or more) of 8 elements from element e, a
@@ -77,7 +93,7 @@ uvec2 mat_pack(vec4 v)
     {                                                                                              \
         if (f16) {                                                                                 \
             uvec4 words = uvec4(mat_pack(a), mat_pack(b));                                         \
-            if (n >= 8) {                                                                          \
+            if (WHOLE || n >= 8) {                                                                 \
                 name[e >> 3] = words;                                                              \
                 return;                                                                            \
             }                                                                                      \
@@ -98,7 +114,7 @@ uvec2 mat_pack(vec4 v)
             return;                                                                                \
         }                                                                                          \
         uint at = e >> 2;                                                                          \
-        if (n >= 4) {                                                                              \
+        if (WHOLE || n >= 4) {                                                                     \
             name[at] = floatBitsToUint(a);                                                         \
         } else {                                                                                   \
             if (n > 0)                                                                             \
@@ -108,7 +124,7 @@ uvec2 mat_pack(vec4 v)
             if (n > 2)                                                                             \
                 name[at].z = floatBitsToUint(a.z);                                                 \
         }                                                                                          \
-        if (n >= 8) {                                                                              \
+        if (WHOLE || n >= 8) {                                                                     \
             name[at + 1] = floatBitsToUint(b);                                                     \
         } else if (n > 4) {                                                                        \
             name[at + 1].x = floatBitsToUint(b.x);                                                 \
