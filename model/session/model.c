@@ -204,6 +204,14 @@ precision_name(net_precision p)
     return p == NET_F32 ? "f32" : "f16";
 }
 
+/* Plain ASCII, which g_format_size is not. */
+static char *
+bytes_text(uint64_t bytes)
+{
+    return bytes < 1000000000 ? g_strdup_printf("%.1f MB", (double) bytes / 1e6)
+                              : g_strdup_printf("%.1f GB", (double) bytes / 1e9);
+}
+
 static bool
 choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uint32_t max_context,
                  GError **error)
@@ -221,7 +229,7 @@ choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uin
     }
     if (needs <= has)
         return true;
-    g_autofree char *needs_text = g_format_size(needs), *has_text = g_format_size(has);
+    g_autofree char *needs_text = bytes_text(needs), *has_text = bytes_text(has);
     g_set_error(error, FUSION_ERROR, FUSION_ERROR_MEMORY,
                 "%s: needs %s on %s with precision=%s and max-context=%u, which has %s: try "
                 "%sa smaller max-context, another device or a smaller model",

@@ -306,8 +306,8 @@ add_tensor(weights *w, const char *name, filling fill, double scale, unsigned n_
     if (g_strcmp0(name, w->o->leave_out) == 0)
         return NULL;
     uint64_t shape[4], n = 1;
-    g_string_append_printf(w->header, "%s\"%s\": {\"dtype\": \"F16\", \"shape\": [",
-                           w->data->len ? ", " : "", name);
+    g_string_append_printf(w->header, "%s\"%s\": {\"dtype\": \"%s\", \"shape\": [",
+                           w->data->len ? ", " : "", name, w->o->f32 ? "F32" : "F16");
     for (unsigned i = 0; i < n_dims; i++) {
         shape[i] = dims[i] + (i == 0 && g_strcmp0(name, w->o->wrong_shape) == 0);
         n *= shape[i];
@@ -315,7 +315,9 @@ add_tensor(weights *w, const char *name, filling fill, double scale, unsigned n_
     }
     guint begin = w->data->len;
     g_byte_array_set_size(w->data, begin + n * 2);
-    g_string_append_printf(w->header, "], \"data_offsets\": [%u, %u]}", begin, w->data->len);
+    guint scale_bytes = w->o->f32 ? 2 : 1; /* made as F16, widened at the end */
+    g_string_append_printf(w->header, "], \"data_offsets\": [%u, %u]}", begin * scale_bytes,
+                           w->data->len * scale_bytes);
     rng r = {(uint64_t) w->o->seed << 32 ^ g_str_hash(name)};
     double deviation = scale / sqrt((double) (n / shape[0]));
     for (uint64_t i = 0; i < n; i++) {
@@ -457,6 +459,36 @@ write_text(const char *folder, const char *name, const char *text, gssize length
     g_assert_no_error(error);
 }
 
+/* The exact value; to_half made no subnormals. */
+static float
+from_half(uint16_t half)
+{
+    uint32_t bits = (uint32_t) (half & 0x8000) << 16;
+    if (half & 0x7fff)
+        bits |= ((uint32_t) (half >> 10 & 31) - 15 + 127) << 23 | (uint32_t) (half & 0x3ff) << 13;
+    float value;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+/* The same values in twice the bytes, and the header that says so. */
+static void
+widen(weights *w)
+{
+    GByteArray *wide = g_byte_array_sized_new(w->data->len * 2);
+    for (guint i = 0; i < w->data->len; i += 2) {
+        uint16_t half;
+        uint32_t bits;
+        memcpy(&half, w->data->data + i, 2);
+        float value = from_half(GUINT16_FROM_LE(half));
+        memcpy(&bits, &value, 4);
+        bits = GUINT32_TO_LE(bits);
+        g_byte_array_append(wide, (const guint8 *) &bits, 4);
+    }
+    g_byte_array_unref(w->data);
+    w->data = wide;
+}
+
 static void
 write_weights(const char *folder, const vocabulary *v, const tiny_model_options *o, guint rows)
 {
@@ -467,6 +499,8 @@ write_weights(const char *folder, const vocabulary *v, const tiny_model_options 
     for (int k = 0; k < ALIGN; k++)
         add_alignment(&w, k);
     add_output(&w, v, rows);
+    if (o->f32)
+        widen(&w);
     g_string_append_c(w.header, '}');
     while (w.header->len % 8)
         g_string_append_c(w.header, ' ');

@@ -21,6 +21,7 @@ typedef struct {
     uint32_t max_new_tokens; /* of generation_config.json; 0: 8 */
     bool ends;         /* about half of the steps end the answer; else it runs to max_new_tokens */
     bool bytes;        /* answers with any byte instead of words: often half characters */
+    bool f32;          /* weights stored as F32 instead of F16, rounded the same */
     bool no_markers;   /* tokenizer without <vision_start> and <vision_end> */
     bool no_tokenizer; /* no tokenizer.json */
     uint32_t max_positions; /* max_position_embeddings; 0: 2048 */

@@ -42,6 +42,7 @@ static struct {
     bool held, load_held, lose;
     uint32_t decode_us, failing_opens;
     char *load_error;
+    uint64_t needs[2]; /* f32, f16 */
     fake_net_counts counts;
     GString *order, *prompt, *instruction;
 } fake;
@@ -65,6 +66,8 @@ fake_net_reset(void)
     g_clear_pointer(&fake.answer, g_array_unref);
     fake.held = fake.load_held = fake.lose = false;
     fake.decode_us = fake.failing_opens = 0;
+    fake.needs[0] = 2000;
+    fake.needs[1] = 1000;
     g_clear_pointer(&fake.load_error, g_free);
     alive.loads = alive.encodes = alive.prefills = alive.decodes = 0;
     fake.counts = alive;
@@ -135,6 +138,15 @@ fake_net_lose_device(uint32_t failing_opens)
     g_mutex_lock(&lock);
     fake.lose = true;
     fake.failing_opens = failing_opens;
+    g_mutex_unlock(&lock);
+}
+
+void
+fake_net_set_needs(uint64_t f32, uint64_t f16)
+{
+    g_mutex_lock(&lock);
+    fake.needs[0] = f32;
+    fake.needs[1] = f16;
     g_mutex_unlock(&lock);
 }
 
@@ -334,7 +346,10 @@ net_config_check_q(const net_config *c, uint32_t q, GError **error)
 uint64_t
 net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context)
 {
-    return precision == NET_F32 ? 2000 : 1000;
+    g_mutex_lock(&lock);
+    uint64_t needs = fake.needs[precision == NET_F32 ? 0 : 1];
+    g_mutex_unlock(&lock);
+    return needs;
 }
 
 bool

@@ -29,6 +29,8 @@ void fake_net_hold_load(bool held);
 /* The next prefill fails with GPU_ERROR_DEVICE_LOST, and the next `failing_opens` device openings
  * fail. */
 void fake_net_lose_device(uint32_t failing_opens);
+/* Bytes that a model is predicted to need, in f32 and in f16; the devices have 1 GiB. */
+void fake_net_set_needs(uint64_t f32, uint64_t f16);
 /* The next load fails with this message. */
 void fake_net_fail_load(const char *message);
 

@@ -328,6 +328,39 @@ test_refused_files(void)
 }
 
 static void
+test_memory(void)
+{
+    fake_net_reset();
+    char *folder = tiny_model_make(NULL);
+    fusion_model_options o = {.folder = folder, .precision = FUSION_PRECISION_F32};
+    fake_net_set_needs((uint64_t) 3 << 30, (uint64_t) 1 << 29);
+    refused(&o, FUSION_ERROR_MEMORY, "needs 3.2 GB");
+    refused(&o, FUSION_ERROR_MEMORY, "has 1.1 GB");
+    refused(&o, FUSION_ERROR_MEMORY, "try precision=f16");
+    o.precision = FUSION_PRECISION_AUTO; /* as stored: f16 */
+    fusion_model *m = open_ready(folder);
+    fusion_model_info info;
+    fusion_model_get_info(m, &info);
+    g_assert_cmpstr(info.precision, ==, "f16");
+    fusion_model_unref(m);
+    fake_net_set_needs((uint64_t) 6 << 30, (uint64_t) 3 << 30);
+    refused(&o, FUSION_ERROR_MEMORY, "max-context");
+    tiny_model_remove(folder);
+
+    /* Stored as f32: the smaller one where that alone fits. */
+    folder = tiny_model_make(&(tiny_model_options){.f32 = true});
+    fake_net_set_needs(2000, 1000);
+    for (int small = 0; small < 2; small++) {
+        m = open_ready(folder);
+        fusion_model_get_info(m, &info);
+        g_assert_cmpstr(info.precision, ==, small ? "f16" : "f32");
+        fusion_model_unref(m);
+        fake_net_set_needs((uint64_t) 3 << 30, (uint64_t) 1 << 29);
+    }
+    tiny_model_remove(folder);
+}
+
+static void
 test_generation_of_the_model(void)
 {
     fake_net_reset();
@@ -390,6 +423,7 @@ main(int argc, char **argv)
     g_test_add_func("/model/unwatch-from-its-callback", test_unwatch_from_its_callback);
     g_test_add_func("/model/refused", test_refused);
     g_test_add_func("/model/refused-files", test_refused_files);
+    g_test_add_func("/model/memory", test_memory);
     g_test_add_func("/model/generation-config", test_generation_of_the_model);
     g_test_add_func("/model/default", test_default_model);
     g_test_add_func("/model/devices", test_devices);
