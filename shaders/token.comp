@@ -32,22 +32,6 @@ vec4 values(uint row, uint q)
     return mix(vec4(LOWEST), v, number);
 }
 
-// The logarithm of lavapipe is good to five digits; log-probabilities deserve better. x >= 1.
-float log_of(float x)
-{
-    const uint bits = floatBitsToUint(x);
-    float e = float(int(bits >> 23) - 127);
-    float m = uintBitsToFloat((bits & 0x7fffffu) | 0x3f800000u);
-    if (m > 1.41421356) {
-        m *= 0.5;
-        e += 1;
-    }
-    // 2 artanh(z), |z| < 0.172
-    const float z = (m - 1) / (m + 1), zz = z * z;
-    const float series = 1.0 / 3 + zz * (1.0 / 5 + zz * (1.0 / 7 + zz * (1.0 / 9)));
-    return e * 0.693147181 + (2 * z + 2 * z * zz * series);
-}
-
 void main()
 {
     const push_token p = pushed; // loaded once
@@ -88,7 +72,7 @@ void main()
                     }
                     sum += (part.x + part.y) + (part.z + part.w);
                 }
-                log_sum = log_of(reduce_add(sum));
+                log_sum = log(reduce_add(sum));
             }
             if (lane == 0)
                 y[p.y_first + row * p.k + i] =
