@@ -292,6 +292,7 @@ gpu_device_list(GError **error)
     for (guint i = 0; devices && i < devices->len; i++) {
         gpu_device_info info;
         fill_info(g_array_index(devices, VkPhysicalDevice, i), &info);
+        info.index = i;
         g_array_append_val(list, info);
     }
     gpu_instance_clear(&inst);
@@ -331,6 +332,7 @@ choose(gpu_device *dev, const char *wanted, GError **error)
         VkPhysicalDevice phys = g_array_index(devices, VkPhysicalDevice, i);
         gpu_device_info info;
         fill_info(phys, &info);
+        info.index = i;
         const char *lack = lacks(phys, &info);
         g_string_append_printf(there, "%s%u: %s%s%s%s", i ? "; " : "", i, info.name,
                                lack ? " (not usable: " : "", lack ? lack : "", lack ? ")" : "");

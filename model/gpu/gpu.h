@@ -41,6 +41,7 @@ typedef enum {
 typedef struct {
     char name[256];   /* VkPhysicalDeviceProperties.deviceName */
     char driver[256]; /* driver name and version */
+    uint32_t index;   /* place in gpu_device_list; two devices may have the same name */
     gpu_class cls;
     bool discrete, integrated, cpu; /* the device type; none set: virtual or other */
     uint32_t api_version;

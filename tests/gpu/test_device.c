@@ -45,6 +45,8 @@ test_choose(void)
         g_autoptr(gpu_device) by_index = open_device(index, &error);
         g_assert_no_error(error);
         g_assert_cmpstr(gpu_device_get_info(by_index)->name, ==, info->name);
+        g_assert_cmpuint(gpu_device_get_info(by_index)->index, ==, i);
+        g_assert_cmpuint(info->index, ==, i);
 
         /* Part of a name, in another case. */
         g_autofree char *part = g_ascii_strup(info->name, 5);
@@ -52,6 +54,9 @@ test_choose(void)
         g_assert_no_error(error);
         g_autofree char *found = g_ascii_strup(gpu_device_get_info(by_name)->name, -1);
         g_assert_nonnull(strstr(found, part));
+        const gpu_device_info *there =
+            &g_array_index(list, gpu_device_info, gpu_device_get_info(by_name)->index);
+        g_assert_cmpstr(gpu_device_get_info(by_name)->name, ==, there->name);
     }
     for (int i = 0; i < 3; i++) {
         g_autoptr(gpu_device) any = open_device(((const char *[]){NULL, "", "Auto"})[i], &error);
