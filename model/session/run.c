@@ -81,6 +81,15 @@ check_room(run *x, uint32_t n, GError **error)
     return false;
 }
 
+/* Of a free answer that follows a prompt with room for it. */
+static uint32_t
+max_new_tokens(const run *x)
+{
+    /* The last token of an answer is never fed back, but leave the place for it. */
+    uint32_t room = x->request->session->model->max_context - x->prompt_tokens;
+    return MIN(x->request->generation.max_new_tokens, room);
+}
+
 static bool
 prefill(run *x, net_output *out, GError **error)
 {
@@ -159,9 +168,7 @@ generate(run *x, net_output *out, GError **error)
 {
     core *c = x->core;
     request *r = x->request;
-    /* The last token of an answer is never fed back, but leave the place for it. */
-    uint32_t room = r->session->model->max_context - x->prompt_tokens;
-    uint32_t max_new_tokens = MIN(r->generation.max_new_tokens, room);
+    uint32_t most = max_new_tokens(x);
     g_autoptr(token_picker) picker = token_picker_new(&r->generation);
     g_autoptr(text_stream) stream = text_stream_new(c->tokenizer, r->generation.stop_strings);
     for (bool stopped = false; !stopped;) {
@@ -178,7 +185,7 @@ generate(run *x, net_output *out, GError **error)
         g_array_append_val(x->ids, token);
         g_array_append_val(x->logprobs, logprob);
         stopped = text_stream_push(stream, token);
-        if (!stopped && x->ids->len >= max_new_tokens) {
+        if (!stopped && x->ids->len >= most) {
             x->answer.truncated = stopped = true;
             break;
         }
@@ -258,7 +265,10 @@ answer(run *x, GError **error)
             longest = MAX(longest, ((scored_choice *) g_ptr_array_index(scored, i))->ids->len);
     }
     net_output out;
-    if (!check_room(x, longest, error) || !prefill(x, &out, error))
+    if (!check_room(x, longest, error))
+        return false;
+    x->prompt->net.reserve = scored ? longest : max_new_tokens(x);
+    if (!prefill(x, &out, error))
         return false;
     bool ok = scored ? choose(x, scored, &out, error) : generate(x, &out, error);
     /* Whoever cancelled does not want it any more, ready or not. */

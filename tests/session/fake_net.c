@@ -523,6 +523,7 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
     g_mutex_lock(&lock);
     record_prompt(f, p);
     fake.counts.prefills++;
+    fake.counts.reserve = p->reserve;
     g_cond_broadcast(&cond);
     while (fake.held && !g_cancellable_is_cancelled(cancel))
         g_cond_wait_until(&cond, &lock, g_get_monotonic_time() + 5000);

@@ -37,6 +37,7 @@ void fake_net_fail_load(const char *message);
 typedef struct {
     uint32_t loads, encodes, prefills, decodes;
     uint32_t models, states, frames, devices; /* alive now */
+    uint32_t reserve;                         /* of the latest prefill's prompt */
 } fake_net_counts;
 fake_net_counts fake_net_get_counts(void);
 /* Brightness (first byte) of the frame of each prefill since the reset, in order, as text: "1 2 1".

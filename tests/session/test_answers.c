@@ -98,6 +98,7 @@ test_truncated(fixture *f, gconstpointer data)
     g_assert_true(a->truncated);
     g_assert_cmpuint(a->n_tokens, ==, 6);
     g_assert_cmpuint(fake_net_get_counts().decodes, ==, 5);
+    g_assert_cmpuint(fake_net_get_counts().reserve, ==, 6);
 }
 
 static void
@@ -263,6 +264,7 @@ test_choices(fixture *f, gconstpointer data)
     /* Equal beginnings, in any order, and one choice inside another. */
     check_choices(f, (const char *const[]){"y", "yo", NULL}, (double[]){y, yo}, "y");
     check_choices(f, (const char *const[]){"yo", "y", "x", NULL}, (double[]){yo, y, x}, "y");
+    g_assert_cmpuint(fake_net_get_counts().reserve, ==, 2);
     check_choices(f, (const char *const[]){"yo", "n", NULL}, (double[]){yo, n}, "n");
     check_choices(f, (const char *const[]){"n", "yo", "n", NULL}, (double[]){n, yo, n}, "n");
     /* One choice is certain. */
@@ -345,6 +347,7 @@ test_context_ends_the_answer(fixture *f, gconstpointer data)
     g_assert_no_error(a->error);
     g_assert_cmpstr(a->text, ==, "abc");
     g_assert_true(a->truncated);
+    g_assert_cmpuint(fake_net_get_counts().reserve, ==, 3);
 }
 
 static void
