@@ -14,4 +14,4 @@ plugin_init(GstPlugin *plugin)
 GST_PLUGIN_DEFINE(GST_VERSION_MAJOR, GST_VERSION_MINOR, fusion,
                   "Questions about video, answered by a FUSION model on a Vulkan device",
                   plugin_init, FUSION_VERSION, "LGPL", "gst-fusion",
-                  "https://gstreamer.freedesktop.org/")
+                  "https://arxiv.org/abs/2504.09925")

@@ -75,6 +75,8 @@ vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fraction, co
     text = g_strdup_printf("Loading model %s: %d %%", self->model_name, percent);
     switch (state) {
     case FUSION_READY:
+        g_free(text);
+        text = g_strdup_printf("Model %s is ready", self->model_name);
         gst_element_post_message(
             element,
             gst_message_new_progress(object, GST_PROGRESS_TYPE_COMPLETE, PROGRESS_CODE, text));
