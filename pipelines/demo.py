@@ -17,7 +17,7 @@ from gi.repository import GLib, Gst, GstVideo  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIP = os.path.join(HERE, "demo.webm")
-CLIP_QUESTIONS = ["Is there a car?", "How many things are there?", "What color is the car?"]
+CLIP_QUESTIONS = ["Is there a car?", "Is there a ball?", "How many things are there?"]
 QUESTIONS = ["Is there a person?", "Is there a car?", "How many people are there?"]
 
 
@@ -94,6 +94,13 @@ class Demo:
             self.progress_shown = False
         print(text, flush=True)
 
+    def show(self, text):
+        """A line that the next one replaces; nothing where there is no terminal."""
+        if self.tty:
+            sys.stdout.write("\r\033[K" + text)
+            sys.stdout.flush()
+            self.progress_shown = True
+
     def on_answer(self, structure):
         record = json.loads(structure.get_string("json"))
         if not record.get("final", True):
@@ -114,9 +121,7 @@ class Demo:
             text = "%.1f s" % (position / Gst.SECOND)
             if known and duration > 0:
                 text = "%3d %%  %s of %.1f s" % (100 * position // duration, text, duration / Gst.SECOND)
-            sys.stdout.write("\r\033[K" + text)
-            sys.stdout.flush()
-            self.progress_shown = True
+            self.show(text)
         if self.args.seconds and ok and position >= self.args.seconds * Gst.SECOND:
             self.stop()
         return True
@@ -147,8 +152,11 @@ class Demo:
             error, _debug = message.parse_warning()
             self.say("warning: " + error.message)
         elif message.type == Gst.MessageType.PROGRESS:
-            _kind, _code, text = message.parse_progress()
-            self.say(text)
+            kind, _code, text = message.parse_progress()
+            if kind != Gst.ProgressType.CONTINUE:
+                self.say(text)
+            else:
+                self.show(text)
         elif message.type == Gst.MessageType.ELEMENT and message.get_structure() is not None \
                 and message.get_structure().get_name() == "fusion-answer":
             self.on_answer(message.get_structure())
