@@ -21,10 +21,11 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from batches import Batcher, Ring, count_weights, family_weights
+from batches import Batcher, Ring, count_weights, family_weights, to_pixels
 from fusion import FusionConfig, FusionModel
 from fusion.checkpoint import export
 from fusion.losses import answer_loss, semantic_mapping_loss
+from fusion.tokenizer import Tokenizer
 from pool import draw_shard
 from recipe import build_tokenizer, generation_config, nano_config
 from scenes import COLOURS, KINDS
@@ -45,7 +46,8 @@ class DenseHeads(nn.Module):
 
 
 def precision(name):
-    if name == "bf16":
+    # PyTorch 1.x cannot mix bf16 inputs with f32 weights in its layer norm.
+    if name == "bf16" or name == "auto" and not torch.__version__.startswith("1."):
         return torch.autocast("cpu", dtype=torch.bfloat16)
     return contextlib.nullcontext()
 
@@ -84,6 +86,45 @@ def forward(model, heads, batch, q, decode=True, drop=None):
 
 def dense_loss(found, truth):
     return F.binary_cross_entropy_with_logits(found.float(), truth, reduction="none").sum(-1).mean()
+
+
+def kind_loss(found, truth):
+    """Which kind it is, where there is a thing: cross-entropy over the covered cells alone, as the
+    dense losses are mostly about empty ones."""
+    covered = (truth.max(-1).values > 0.5).float()
+    shares = truth / truth.sum(-1, keepdim=True).clamp(min=1e-6)
+    loss = -(shares * found.float().log_softmax(-1)).sum(-1)
+    return (loss * covered).sum() / covered.sum().clamp(min=1)
+
+
+def pointing_loss(found, truth, any_thing):
+    """Which of the things is meant: the referring mask over the covered cells alone."""
+    covered = (any_thing > 0.4).float()
+    loss = F.binary_cross_entropy_with_logits(found.float(), (truth > 0.4).float(), reduction="none")
+    return (loss * covered).sum() / covered.sum().clamp(min=1)
+
+
+@torch.no_grad()
+def whiten(model, ring, pictures=1500):
+    """Starts the patch embedding as the principal components of patches, each scaled to the same
+    variance. From random weights brightness and colour drown everything else, and shapes are learnt
+    many times later."""
+    layer = model.encoder.embeddings.patch_embedding
+    size, rng = model.config.vision.patch, np.random.RandomState(0)
+    raw = ring.draw(rng, pictures, [0.1, 0.4, 0.3, 0.1, 0.1])
+    tiles, guided = to_pixels(raw["large"], raw["small"])
+    views = torch.cat([guided, tiles[:, 0], tiles[:, 3]])
+    patches = F.unfold(views[:, :, 5:, 5:], size, stride=size).transpose(1, 2).flatten(0, 1)
+    mean = patches.mean(0)
+    centred = patches - mean
+    variance, directions = torch.linalg.eigh(centred.t() @ centred / len(centred))
+    width = layer.weight.shape[0]
+    variance, directions = variance[-width:], directions[:, -width:]
+    # Little of a direction that holds no more than the sensor's noise.
+    filters = 0.5 * directions.t() / (variance.clamp(min=0) + 0.02).sqrt()[:, None]
+    layer.weight.copy_(filters.view_as(layer.weight))
+    layer.bias.copy_(-filters @ mean)
+    model.encoder.embeddings.position_embedding.weight.normal_(std=0.2)
 
 
 class Average:
@@ -190,12 +231,18 @@ def work(index, a, model, heads, tokenizer, raw_config, ring, saved):
         with precision(a.precision):
             out = forward(model, heads, batch, q, not encoder_only, drop)
         # The dense losses lead at first and fade as the answers take over.
-        fade = a.dense + (1 - a.dense) * max(0.0, 1 - progress / 0.35)
+        fade = a.dense + (1 - a.dense) * max(0.0, 1 - progress / 0.9)
         parts = {"whole": dense_loss(out["whole"], batch["whole"]),
                  "refer": dense_loss(out["patch"][..., :3], batch["patch"][..., :3]),
                  "patch": dense_loss(out["patch"][..., 3:], batch["patch"][..., 3:]),
+                 "kind": kind_loss(out["whole"][..., :len(KINDS)], batch["whole"][..., :len(KINDS)])
+                 + kind_loss(out["patch"][..., 3:3 + len(KINDS)],
+                             batch["patch"][..., 3:3 + len(KINDS)]),
+                 "point": pointing_loss(out["patch"][..., 0], batch["patch"][..., 0],
+                                        batch["patch"][..., 3:3 + len(KINDS)].max(-1).values),
                  "text": out["mapping"][0], "vision": out["mapping"][1]}
-        loss = (fade * (0.5 * parts["whole"] + 2 * parts["refer"] + 0.5 * parts["patch"])
+        loss = (fade * (0.5 * parts["whole"] + 2 * parts["refer"] + 0.5 * parts["patch"]
+                        + 0.5 * parts["kind"] + parts["point"])
                 + 0.1 * (parts["text"] + parts["vision"]))
         if not encoder_only:
             weight = torch.tensor([0.5 if x.family == "describe" else 1.0 for x in batch["asked"]])
@@ -257,7 +304,7 @@ def main():
     p.add_argument("--pictures", type=int, default=12)
     p.add_argument("--questions", type=int, default=4)
     p.add_argument("--rate", type=float, default=1.2e-3)
-    p.add_argument("--precision", choices=["f32", "bf16"], default="bf16")
+    p.add_argument("--precision", choices=["auto", "f32", "bf16"], default="auto")
     p.add_argument("--workers", type=int, default=2,
                    help="processes of one thread each that train the same weights, without locks: on "
                         "a busy machine far faster than threads that wait for each other")
@@ -271,7 +318,8 @@ def main():
     torch.manual_seed(a.seed)
     os.makedirs(a.run, exist_ok=True)
 
-    tokenizer = build_tokenizer()
+    kept = os.path.join(a.run, "export", "tokenizer.json")
+    tokenizer = Tokenizer.load(kept) if os.path.exists(kept) else build_tokenizer()
     raw_config = nano_config(len(tokenizer.vocab) + len(tokenizer.added), tokenizer)
     model = FusionModel(FusionConfig(raw_config))
     model.initialise()
@@ -289,6 +337,8 @@ def main():
     while not ring.refresh(100):
         print("waiting for the pool", flush=True)
         time.sleep(5)
+    if saved is None:
+        whiten(model, ring)
     model.share_memory()
     heads.share_memory()
     others = [multiprocessing.get_context("fork").Process(
