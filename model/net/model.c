@@ -22,34 +22,37 @@ config_copy(const net_config *c)
 }
 
 static net_model *
-model_new(ops *o, const net_config *config, fmt_checkpoint *checkpoint, net_precision precision,
-          uint32_t seed, net_progress_fn progress, void *user, GCancellable *cancel, GError **error)
+model_new(net_device *device, const net_config *config, fmt_checkpoint *checkpoint,
+          net_precision precision, uint32_t seed, net_progress_fn progress, void *user,
+          GCancellable *cancel, GError **error)
 {
     g_autoptr(net_model) m = g_new0(net_model, 1);
 
-    m->o = o;
-    m->dev = ops_device(o);
+    m->device = net_device_ref(device);
+    m->o = net_device_ops(device);
+    m->dev = ops_device(m->o);
     m->c = config_copy(config);
     m->act = precision == NET_F32 ? OPS_F32 : OPS_F16;
     m->recordings = g_ptr_array_new();
-    if (!net_weights_load(&m->w, o, m->c, checkpoint, precision, seed, progress, user, cancel,
+    if (!net_weights_load(&m->w, m->o, m->c, checkpoint, precision, seed, progress, user, cancel,
                           error))
         return NULL;
     return g_steal_pointer(&m);
 }
 
 net_model *
-net_model_new(ops *o, const net_config *config, fmt_checkpoint *checkpoint, net_precision precision,
-              net_progress_fn progress, void *user, GCancellable *cancel, GError **error)
+net_model_new(net_device *device, const net_config *config, fmt_checkpoint *checkpoint,
+              net_precision precision, net_progress_fn progress, void *user, GCancellable *cancel,
+              GError **error)
 {
-    return model_new(o, config, checkpoint, precision, 0, progress, user, cancel, error);
+    return model_new(device, config, checkpoint, precision, 0, progress, user, cancel, error);
 }
 
 net_model *
-net_model_new_random(ops *o, const net_config *config, net_precision precision, uint32_t seed,
-                     GError **error)
+net_model_new_random(net_device *device, const net_config *config, net_precision precision,
+                     uint32_t seed, GError **error)
 {
-    return model_new(o, config, NULL, precision, seed, NULL, NULL, NULL, error);
+    return model_new(device, config, NULL, precision, seed, NULL, NULL, NULL, error);
 }
 
 void
@@ -62,6 +65,7 @@ net_model_free(net_model *m)
     gpu_buf_free(m->scratch);
     g_ptr_array_unref(m->recordings);
     net_config_free(m->c);
+    net_device_unref(m->device);
     g_free(m);
 }
 

@@ -9,9 +9,9 @@
  * Frames and states are freed before their model, in any order; freeing a frame does not hurt a state that
  * used it, which may go on decoding.
  *
- * Threads: net_config is immutable. Everything else of one model is used from one thread at a time (its
- * scheduler's). Errors: NET_ERROR, and those of the layers below (FMT_ERROR, OPS_ERROR, GPU_ERROR,
- * G_IO_ERROR_CANCELLED) as they come.
+ * Threads: net_config is immutable; a net_device may be asked and referenced from any thread. Everything
+ * else of one model is used from one thread at a time (its scheduler's). Errors: NET_ERROR, FMT_ERROR,
+ * G_IO_ERROR_CANCELLED, and the device's own as they come, which net_classify_error knows.
  */
 #pragma once
 
@@ -20,7 +20,6 @@
 #include <stdint.h>
 
 #include "fmt_safetensors.h"
-#include "ops.h"
 
 G_BEGIN_DECLS
 
@@ -33,6 +32,40 @@ typedef enum {
     NET_ERROR_TOO_LONG,    /* a request that does not fit max_context */
     NET_ERROR_ARGUMENT,    /* a request that makes no sense: token id outside the vocabulary, q not allowed */
 } net_error;
+
+/* What an error of any function here means for the device. */
+typedef enum {
+    NET_CLASS_OTHER,         /* nothing: the domain and the code say what it is */
+    NET_CLASS_NO_DEVICE,     /* nothing matches the wanted device, or it lacks what is needed */
+    NET_CLASS_OUT_OF_MEMORY, /* of the host or the device; the request fails, the device stays usable */
+    NET_CLASS_DEVICE_LOST,   /* whatever is on the device is gone: free it all, open the device anew */
+} net_error_class;
+net_error_class net_classify_error(const GError *error);
+
+/* ---- device ------------------------------------------------------------------------------- */
+
+/* A device with the kernels for it. */
+typedef struct net_device net_device;
+
+typedef struct {
+    char name[256];
+    uint32_t index; /* place in net_device_list; two devices may have the same name */
+    bool is_cpu;
+    uint64_t free_bytes; /* of device memory when it was opened or listed: an estimate */
+} net_device_info;
+
+/* Opens the device that `name` means: "auto", empty or NULL the best one; "1" an index in net_device_list;
+ * else part of a device's name, in any case. Returns a reference. */
+net_device *net_device_open(const char *name, GError **error);
+net_device *net_device_ref(net_device *d);
+void net_device_unref(net_device *d);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_device, net_device_unref)
+const net_device_info *net_device_get_info(const net_device *d);
+/* Bytes of device memory that it holds now. */
+uint64_t net_device_get_memory(const net_device *d);
+bool net_device_is_lost(const net_device *d);
+/* What there is, in index order: array of net_device_info (free with g_array_unref); may be empty. */
+GArray *net_device_list(GError **error);
 
 /* ---- configuration ------------------------------------------------------------------------ */
 
@@ -106,13 +139,13 @@ bool net_model_check(const net_config *config, const fmt_checkpoint *checkpoint,
 typedef void (*net_progress_fn)(double fraction, void *user);
 
 /* Binds the checkpoint's tensors by name, checks every shape (all faults in one error) and uploads them.
- * `config` is copied; `checkpoint` is only read during the call; `o` must outlive the model.
+ * `config` is copied; `checkpoint` is only read during the call; the model keeps a reference to the device.
  * progress may be NULL. */
-net_model *net_model_new(ops *o, const net_config *config, fmt_checkpoint *checkpoint,
+net_model *net_model_new(net_device *device, const net_config *config, fmt_checkpoint *checkpoint,
                          net_precision precision, net_progress_fn progress, void *user,
                          GCancellable *cancel, GError **error);
 /* The same sizes with random weights made in memory (benchmarks). */
-net_model *net_model_new_random(ops *o, const net_config *config, net_precision precision,
+net_model *net_model_new_random(net_device *device, const net_config *config, net_precision precision,
                                 uint32_t seed, GError **error);
 void net_model_free(net_model *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_model, net_model_free)

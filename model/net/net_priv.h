@@ -9,6 +9,7 @@
 #pragma once
 
 #include "net.h"
+#include "net_device.h"
 
 /* ---- weights (weights.c) ------------------------------------------------------------------ */
 
@@ -137,8 +138,9 @@ void net_tap_emit(const net_recording *rec, uint32_t valid, net_tap_fn fn, void 
 /* ---- model (model.c) ---------------------------------------------------------------------- */
 
 struct net_model {
+    net_device *device;
     ops *o;
-    gpu_device *dev;
+    gpu_device *dev; /* these two: the device's */
     net_config *c;
     ops_dtype act;
     net_weights w;

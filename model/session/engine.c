@@ -140,22 +140,19 @@ engine_load(core *c, GError **error)
 {
     engine *e = &c->engine;
     if (!e->device) {
-        gpu_device_options wanted = {.name = c->device_key};
-        gpu_device *device = gpu_device_open(&wanted, error);
+        g_autofree char *index = g_strdup_printf("%u", c->device.index);
+        net_device *device = net_device_open(index, error);
         if (!device)
             return false;
         g_mutex_lock(&c->lock);
         e->device = device;
         g_mutex_unlock(&c->lock);
     }
-    e->ops = ops_new(e->device, OPS_TABLE_AUTO, error);
-    if (!e->ops)
-        return false;
     g_autoptr(fmt_checkpoint) cp = fmt_checkpoint_open(c->folder, error);
     if (!cp)
         return false;
     e->model =
-        net_model_new(e->ops, c->config, cp, c->precision, loading, c, c->quit_cancel, error);
+        net_model_new(e->device, c->config, cp, c->precision, loading, c, c->quit_cancel, error);
     if (!e->model)
         return false;
     g_mutex_lock(&c->lock);
@@ -172,9 +169,8 @@ engine_unload(core *c)
     g_clear_pointer(&e->state, net_state_free);
     e->state_context = 0;
     g_clear_pointer(&e->model, net_model_free);
-    g_clear_pointer(&e->ops, ops_free);
     g_mutex_lock(&c->lock);
-    gpu_device *device = g_steal_pointer(&e->device);
+    net_device *device = g_steal_pointer(&e->device);
     g_mutex_unlock(&c->lock);
-    g_clear_pointer(&device, gpu_device_unref);
+    g_clear_pointer(&device, net_device_unref);
 }

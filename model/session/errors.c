@@ -10,19 +10,15 @@ error_code_of(const GError *lower)
         return (fusion_error) lower->code;
     if (g_error_matches(lower, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         return FUSION_ERROR_CANCELLED;
-    if (lower->domain == GPU_ERROR) {
-        switch ((gpu_error) lower->code) {
-        case GPU_ERROR_NO_DEVICE:
-        case GPU_ERROR_UNSUPPORTED:
-            return FUSION_ERROR_DEVICE;
-        case GPU_ERROR_OUT_OF_MEMORY:
-            return FUSION_ERROR_MEMORY;
-        case GPU_ERROR_DEVICE_LOST:
-            return FUSION_ERROR_DEVICE_LOST;
-        case GPU_ERROR_INVALID:
-        case GPU_ERROR_FAILED:
-            return FUSION_ERROR_FAILED;
-        }
+    switch (net_classify_error(lower)) {
+    case NET_CLASS_NO_DEVICE:
+        return FUSION_ERROR_DEVICE;
+    case NET_CLASS_OUT_OF_MEMORY:
+        return FUSION_ERROR_MEMORY;
+    case NET_CLASS_DEVICE_LOST:
+        return FUSION_ERROR_DEVICE_LOST;
+    case NET_CLASS_OTHER:
+        break;
     }
     if (lower->domain == NET_ERROR) {
         switch ((net_error) lower->code) {

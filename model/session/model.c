@@ -55,9 +55,9 @@ handle_for(core *c, uint32_t max_context)
 }
 
 static bool
-core_matches(core *c, const char *folder, const char *device_key, fusion_precision precision)
+core_matches(core *c, const char *folder, uint32_t device, fusion_precision precision)
 {
-    if (!g_str_equal(c->folder, folder) || !g_str_equal(c->device_key, device_key))
+    if (!g_str_equal(c->folder, folder) || c->device.index != device)
         return false;
     if (precision == FUSION_PRECISION_AUTO
             ? c->precision != c->stored_precision
@@ -76,13 +76,13 @@ resolve_context(uint32_t wanted, const net_config *config)
 }
 
 static fusion_model *
-find_loaded(const char *folder, const char *device_key, const fusion_model_options *o)
+find_loaded(const char *folder, uint32_t device, const fusion_model_options *o)
 {
     fusion_model *found = NULL;
     g_mutex_lock(&registry.lock);
     for (guint i = 0; registry.cores && !found && i < registry.cores->len; i++) {
         core *c = g_ptr_array_index(registry.cores, i);
-        if (core_matches(c, folder, device_key, o->precision))
+        if (core_matches(c, folder, device, o->precision))
             found = handle_for(c, resolve_context(o->max_context, c->config));
     }
     g_mutex_unlock(&registry.lock);
@@ -122,23 +122,6 @@ resolve_folder(const char *folder, GError **error)
     char *result = g_strdup(real);
     free(real);
     return result;
-}
-
-/* The index of the device in gpu_device_list as text: what "auto", "0" and a name have in common.
- */
-static char *
-device_key(const char *wanted, gpu_device *device)
-{
-    guint64 index;
-    if (wanted && g_ascii_string_to_unsigned(wanted, 10, 0, G_MAXUINT32, &index, NULL))
-        return g_strdup_printf("%" G_GUINT64_FORMAT, index);
-    const char *name = gpu_device_get_info(device)->name;
-    g_autoptr(GArray) list = gpu_device_list(NULL);
-    for (guint i = 0; list && i < list->len; i++) {
-        if (g_str_equal(g_array_index(list, gpu_device_info, i).name, name))
-            return g_strdup_printf("%u", i);
-    }
-    return g_strdup(name);
 }
 
 static bool
@@ -216,12 +199,11 @@ static bool
 choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uint32_t max_context,
                  GError **error)
 {
-    const gpu_device_info *info = gpu_device_get_info(c->engine.device);
     c->stored_precision = stored_precision(cp);
     c->precision = wanted == FUSION_PRECISION_F32   ? NET_F32
                    : wanted == FUSION_PRECISION_F16 ? NET_F16
                                                     : c->stored_precision;
-    uint64_t has = info->heap_free_bytes ? info->heap_free_bytes : info->heap_bytes;
+    uint64_t has = c->device.free_bytes;
     uint64_t needs = net_model_predict_bytes(c->config, c->precision, max_context);
     if (needs > has && wanted == FUSION_PRECISION_AUTO && c->precision == NET_F32) {
         c->precision = NET_F16;
@@ -233,7 +215,7 @@ choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uin
     g_set_error(error, FUSION_ERROR, FUSION_ERROR_MEMORY,
                 "%s: needs %s on %s with precision=%s and max-context=%u, which has %s: try "
                 "%sa smaller max-context, another device or a smaller model",
-                c->folder, needs_text, info->name, precision_name(c->precision), max_context,
+                c->folder, needs_text, c->device.name, precision_name(c->precision), max_context,
                 has_text, c->precision == NET_F32 ? "precision=f16, " : "");
     return false;
 }
@@ -246,7 +228,6 @@ core_free(core *c)
     engine_unload(c); /* a core that was refused while opening has a device only */
     g_free(c->folder);
     g_free(c->name);
-    g_free(c->device_key);
     net_config_free(c->config);
     g_clear_pointer(&c->tokenizer, fmt_tokenizer_unref);
     prompt_template_free(c->template);
@@ -275,8 +256,8 @@ list_latent_tokens(core *c)
 
 /* Takes `config`. */
 static core *
-core_open(const char *folder, net_config *config, gpu_device *device, const char *key,
-          const fusion_model_options *o, GError **error)
+core_open(const char *folder, net_config *config, net_device *device, const fusion_model_options *o,
+          GError **error)
 {
     g_autoptr(core) c = g_new0(core, 1);
     c->config = config;
@@ -287,11 +268,8 @@ core_open(const char *folder, net_config *config, gpu_device *device, const char
     c->watchers = g_ptr_array_new_with_free_func((GDestroyNotify) watcher_unref);
     c->folder = g_strdup(folder);
     c->name = g_path_get_basename(folder);
-    c->device_key = g_strdup(key);
-    c->engine.device = gpu_device_ref(device);
-    const gpu_device_info *info = gpu_device_get_info(device);
-    g_strlcpy(c->device_name, info->name, sizeof c->device_name);
-    c->device_is_cpu = info->cpu;
+    c->engine.device = net_device_ref(device);
+    c->device = *net_device_get_info(device);
 
     g_autoptr(fmt_checkpoint) cp = NULL;
     uint32_t max_context = resolve_context(o->max_context, c->config);
@@ -333,15 +311,13 @@ open_locked(const char *folder, const fusion_model_options *o, GError **error)
     g_autoptr(net_config) config = net_config_load(folder, error);
     if (!config)
         return NULL;
-    gpu_device_options wanted = {.name = o->device && *o->device ? o->device : NULL};
-    g_autoptr(gpu_device) device = gpu_device_open(&wanted, error);
+    g_autoptr(net_device) device = net_device_open(o->device, error);
     if (!device)
         return NULL;
-    g_autofree char *key = device_key(wanted.name, device);
-    fusion_model *model = find_loaded(folder, key, o);
+    fusion_model *model = find_loaded(folder, net_device_get_info(device)->index, o);
     if (model)
         return model;
-    g_autoptr(core) c = core_open(folder, g_steal_pointer(&config), device, key, o, error);
+    g_autoptr(core) c = core_open(folder, g_steal_pointer(&config), device, o, error);
     if (!c)
         return NULL;
     c->state = FUSION_LOADING;
@@ -490,8 +466,8 @@ fusion_model_get_info(fusion_model *model, fusion_model_info *info)
     *info = (fusion_model_info){
         .folder = c->folder,
         .name = c->name,
-        .device = c->device_name,
-        .device_is_cpu = c->device_is_cpu,
+        .device = c->device.name,
+        .device_is_cpu = c->device.is_cpu,
         .precision = precision_name(c->precision),
         .max_context = model->max_context,
         .image_side = c->config->vision.side,
@@ -499,10 +475,8 @@ fusion_model_get_info(fusion_model *model, fusion_model_info *info)
         .default_latent_tokens = c->config->align.default_q,
     };
     g_mutex_lock(&c->lock);
-    if (c->engine.device) {
-        uint64_t peak;
-        gpu_device_get_memory(c->engine.device, &info->device_bytes, &peak);
-    }
+    if (c->engine.device)
+        info->device_bytes = net_device_get_memory(c->engine.device);
     g_mutex_unlock(&c->lock);
 }
 
@@ -510,13 +484,13 @@ char **
 fusion_list_devices(GError **error)
 {
     GError *local = NULL;
-    g_autoptr(GArray) list = gpu_device_list(&local);
+    g_autoptr(GArray) list = net_device_list(&local);
     if (!list) {
         error_take(error, local, NULL);
         return NULL;
     }
     char **names = g_new0(char *, list->len + 1);
     for (guint i = 0; i < list->len; i++)
-        names[i] = g_strdup(g_array_index(list, gpu_device_info, i).name);
+        names[i] = g_strdup(g_array_index(list, net_device_info, i).name);
     return names;
 }

@@ -127,7 +127,7 @@ recover(core *c)
     g_autoptr(GError) lost =
         g_error_new(FUSION_ERROR, FUSION_ERROR_DEVICE_LOST,
                     "%s: the device %s was lost; it is being opened anew, ask again later",
-                    c->folder, c->device_name);
+                    c->folder, c->device.name);
     core_set_state(c, FUSION_LOST, 0, lost); /* from here on new requests are refused */
     finish_waiting(c, false, lost);
     engine_unload(c);

@@ -71,8 +71,7 @@ struct fusion_model {
 
 /* What a load makes and a lost device destroys. Scheduler thread only, but for `device` (L). */
 typedef struct {
-    gpu_device *device;
-    ops *ops;
+    net_device *device;
     net_model *model;
     net_state *state;
     uint32_t state_context; /* positions that the state has */
@@ -92,9 +91,7 @@ typedef struct {
 struct core {
     /* Fixed once opened. */
     char *folder, *name; /* real path; its last component */
-    char *device_key;    /* index in gpu_device_list, as text */
-    char device_name[256];
-    bool device_is_cpu;
+    net_device_info device;
     net_precision precision, stored_precision;
     net_config *config;
     fmt_tokenizer *tokenizer;

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "ops.h"
+#include "net_device.h"
 
 /* Sizes of a model, as far as its products go. */
 typedef struct {
@@ -52,5 +52,5 @@ typedef struct {
 } bench_stages;
 
 /* Runs whole answers: with the checkpoint in `folder`, or (NULL) with random weights of `shape`. */
-bool bench_answers(ops *o, const char *folder, const char *shape, ops_dtype dtype, bench_stages *r,
-                   GError **error);
+bool bench_answers(net_device *device, const char *folder, const char *shape, ops_dtype dtype,
+                   bench_stages *r, GError **error);

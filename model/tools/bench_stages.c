@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "fusion.h"
-#include "net.h"
 
 #define ANSWER_TOKENS 8
 #define WIDTH 640
@@ -148,15 +147,15 @@ measure(net_model *m, bench_stages *r, GError **error)
 }
 
 bool
-bench_answers(ops *o, const char *folder, const char *shape, ops_dtype dtype, bench_stages *r,
-              GError **error)
+bench_answers(net_device *device, const char *folder, const char *shape, ops_dtype dtype,
+              bench_stages *r, GError **error)
 {
     g_autoptr(net_config) c = folder ? net_config_load(folder, error) : shape_config(shape, error);
     if (!c)
         return false;
     net_precision precision = dtype == OPS_F32 ? NET_F32 : NET_F16;
     uint64_t needs = net_model_predict_bytes(c, precision, 2048);
-    uint64_t has = gpu_device_get_info(ops_device(o))->heap_free_bytes;
+    uint64_t has = net_device_get_info(device)->free_bytes;
     if (needs > has) {
         g_set_error(
             error, NET_ERROR, NET_ERROR_UNSUPPORTED,
@@ -169,9 +168,9 @@ bench_answers(ops *o, const char *folder, const char *shape, ops_dtype dtype, be
     if (folder) {
         g_autoptr(fmt_checkpoint) checkpoint = fmt_checkpoint_open(folder, error);
         if (checkpoint)
-            m = net_model_new(o, c, checkpoint, precision, NULL, NULL, NULL, error);
+            m = net_model_new(device, c, checkpoint, precision, NULL, NULL, NULL, error);
     } else {
-        m = net_model_new_random(o, c, precision, 1, error);
+        m = net_model_new_random(device, c, precision, 1, error);
     }
     return m && measure(m, r, error);
 }

@@ -133,14 +133,15 @@ run(const options *opt, results *r, GError **error)
     }
     ops_dtype dtype = strcmp(opt->precision, "f32") == 0 ? OPS_F32 : OPS_F16;
 
-    g_autoptr(gpu_device) dev = gpu_device_open(&(gpu_device_options){.name = opt->device}, error);
-    if (!dev)
+    g_autoptr(net_device) device = net_device_open(opt->device, error);
+    if (!device)
         return false;
+    ops *o = net_device_ops(device);
+    const gpu_device *dev = ops_device(o);
     const gpu_device_info *info = gpu_device_get_info(dev);
     r->device = g_strdup_printf("%s (%s)", info->name, info->driver);
     r->precision = dtype == OPS_F32 ? "f32" : "f16";
-    g_autoptr(ops) o = ops_new(dev, OPS_TABLE_AUTO, error);
-    if (!o || !bench_ceilings(o, dtype, &r->copy_gbps, &r->matmul_gflops, error))
+    if (!bench_ceilings(o, dtype, &r->copy_gbps, &r->matmul_gflops, error))
         return false;
     r->has_sgemm = bench_sgemm(&r->sgemm_gflops, &r->why_no_sgemm);
     r->kernels = bench_kernels(o, shape, dtype, opt->filter, error);
@@ -148,7 +149,7 @@ run(const options *opt, results *r, GError **error)
         return false;
     if (!opt->kernels_only) {
         r->has_stages = true;
-        if (!bench_answers(o, opt->model, opt->shape, dtype, &r->stages, error))
+        if (!bench_answers(device, opt->model, opt->shape, dtype, &r->stages, error))
             return false;
     }
     uint64_t now;

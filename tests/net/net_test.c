@@ -8,7 +8,7 @@
 #include "fmt_json.h"
 #include "test_gpu.h"
 
-static ops *the_ops;
+static net_device *the_device;
 static ops_table the_table = OPS_TABLE_AUTO;
 
 void
@@ -17,20 +17,22 @@ net_test_set_table(ops_table table)
     the_table = table;
 }
 
-ops *
-net_test_ops(void)
+net_device *
+net_test_device(void)
 {
-    GError *error = NULL;
-    if (!the_ops)
-        the_ops = ops_new(test_gpu(), the_table, &error);
-    g_assert_no_error(error);
-    return the_ops;
+    if (!the_device) {
+        GError *error = NULL;
+        ops *o = ops_new(test_gpu(), the_table, &error);
+        g_assert_no_error(error);
+        the_device = net_device_new(o);
+    }
+    return the_device;
 }
 
 int
 net_test_finish(int status)
 {
-    g_clear_pointer(&the_ops, ops_free);
+    g_clear_pointer(&the_device, net_device_unref);
     return test_gpu_finish(status);
 }
 
@@ -98,7 +100,7 @@ net_test_model(const char *folder, net_precision precision)
     g_autoptr(fmt_checkpoint) checkpoint = fmt_checkpoint_open(folder, &error);
     g_assert_no_error(error);
     net_model *m =
-        net_model_new(net_test_ops(), config, checkpoint, precision, NULL, NULL, NULL, &error);
+        net_model_new(net_test_device(), config, checkpoint, precision, NULL, NULL, NULL, &error);
     g_assert_no_error(error);
     return m;
 }

@@ -5,12 +5,12 @@
  */
 #pragma once
 
-#include "net.h"
+#include "net_device.h"
 #include "npy.h"
 
-/* The kernels for the test device; made at the first call, freed by net_test_finish. */
-ops *net_test_ops(void);
-/* Kernels of another table from here on; before the first net_test_ops. */
+/* The test device with its kernels; made at the first call, freed by net_test_finish. */
+net_device *net_test_device(void);
+/* Kernels of another table from here on; before the first net_test_device. */
 void net_test_set_table(ops_table table);
 /* Frees it and closes the device; returns what main should. */
 int net_test_finish(int status);

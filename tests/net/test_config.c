@@ -324,6 +324,29 @@ test_weights_several(void)
     g_assert_nonnull(strstr(error->message, "unexpected: model.surprise"));
 }
 
+static void
+test_classify(void)
+{
+    const struct {
+        GQuark domain;
+        int code;
+        net_error_class expected;
+    } cases[] = {
+        {GPU_ERROR, GPU_ERROR_NO_DEVICE, NET_CLASS_NO_DEVICE},
+        {GPU_ERROR, GPU_ERROR_UNSUPPORTED, NET_CLASS_NO_DEVICE},
+        {GPU_ERROR, GPU_ERROR_OUT_OF_MEMORY, NET_CLASS_OUT_OF_MEMORY},
+        {GPU_ERROR, GPU_ERROR_DEVICE_LOST, NET_CLASS_DEVICE_LOST},
+        {GPU_ERROR, GPU_ERROR_INVALID, NET_CLASS_OTHER},
+        {GPU_ERROR, GPU_ERROR_FAILED, NET_CLASS_OTHER},
+        {NET_ERROR, GPU_ERROR_DEVICE_LOST, NET_CLASS_OTHER},
+        {G_IO_ERROR, G_IO_ERROR_CANCELLED, NET_CLASS_OTHER},
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = g_error_new_literal(cases[i].domain, cases[i].code, "x");
+        g_assert_cmpint(net_classify_error(error), ==, cases[i].expected);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -333,6 +356,7 @@ main(int argc, char **argv)
     g_test_add_func("/config/encoders", test_published_encoders);
     g_test_add_func("/config/query_len", test_query_len);
     g_test_add_func("/config/rope", test_rope);
+    g_test_add_func("/errors/classes", test_classify);
     for (unsigned i = 0; i < G_N_ELEMENTS(faults); i++) {
         g_autofree char *path = g_strdup_printf("/config/fault/%s/%s", faults[i].key,
                                                 faults[i].value ? faults[i].value : "absent");

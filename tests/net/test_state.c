@@ -231,7 +231,7 @@ test_random(void)
     uint32_t vocab = 0;
     for (unsigned i = 0; i < 3; i++) {
         g_autoptr(net_model) m =
-            net_model_new_random(net_test_ops(), config, NET_F16, i == 2 ? 8 : 7, &error);
+            net_model_new_random(net_test_device(), config, NET_F16, i == 2 ? 8 : 7, &error);
         g_assert_no_error(error);
         g_auto(net_run) r = net_run_case(m, c, 128, NULL, NULL);
         logits[i] = copy_logits(&r.out);
@@ -571,7 +571,7 @@ test_predict(void)
         uint64_t before, after;
         gpu_device_get_memory(test_gpu(), &before, NULL);
         g_autoptr(net_model) m =
-            net_model_new_random(net_test_ops(), config, precisions[i], 1, &error);
+            net_model_new_random(net_test_device(), config, precisions[i], 1, &error);
         g_assert_no_error(error);
         g_autoptr(net_frame) frame = net_frame_new(m, config->align.default_q, &error);
         g_assert_no_error(error);

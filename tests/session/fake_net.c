@@ -5,15 +5,15 @@
 
 #include "fmt_json.h"
 
-G_DEFINE_QUARK(gpu - error - quark, gpu_error)
 G_DEFINE_QUARK(net - error - quark, net_error)
 
-struct gpu_device {
+/* The device's own errors; their codes are the classes. */
+#define FAKE_DEVICE_ERROR (fake_device_error_quark())
+static G_DEFINE_QUARK(fake - device - error - quark, fake_device_error)
+
+    struct net_device {
     gatomicrefcount refs;
-    gpu_device_info info;
-};
-struct ops {
-    gpu_device *device;
+    net_device_info info;
 };
 struct net_model {
     net_config config; /* strings borrowed from the core's, which outlives it */
@@ -204,90 +204,86 @@ count(uint32_t *counter, int by)
     g_mutex_unlock(&lock);
 }
 
-/* ---- gpu and ops -------------------------------------------------------------------------- */
+/* ---- device ------------------------------------------------------------------------------- */
 
 static const char *const device_names[] = {"Fake GPU", "Fake CPU", "Fake GPU"};
 
-gpu_device *
-gpu_device_open(const gpu_device_options *options, GError **error)
+static net_device_info
+info_of(guint64 index)
 {
-    const char *name = options && options->name ? options->name : "auto";
+    net_device_info info = {.index = (uint32_t) index, .free_bytes = 1 << 30};
+    g_strlcpy(info.name, device_names[index], sizeof info.name);
+    return info;
+}
+
+net_device *
+net_device_open(const char *name, GError **error)
+{
     guint64 index = 0;
     g_mutex_lock(&lock);
     bool fails = fake.failing_opens > 0;
     if (fails)
         fake.failing_opens--;
     g_mutex_unlock(&lock);
-    if (!g_str_equal(name, "auto") &&
+    if (name && *name && !g_str_equal(name, "auto") &&
         !g_ascii_string_to_unsigned(name, 10, 0, G_N_ELEMENTS(device_names) - 1, &index, NULL)) {
         while (index < G_N_ELEMENTS(device_names) && !strstr(device_names[index], name))
             index++;
     }
     if (fails || index == G_N_ELEMENTS(device_names)) {
-        g_set_error(error, GPU_ERROR, GPU_ERROR_NO_DEVICE, "no device \"%s\"", name);
+        g_set_error(error, FAKE_DEVICE_ERROR, NET_CLASS_NO_DEVICE, "no device \"%s\"", name);
         return NULL;
     }
-    gpu_device *d = g_new0(gpu_device, 1);
+    net_device *d = g_new0(net_device, 1);
     g_atomic_ref_count_init(&d->refs);
-    g_strlcpy(d->info.name, device_names[index], sizeof d->info.name);
-    d->info.heap_bytes = d->info.heap_free_bytes = 1 << 30;
+    d->info = info_of(index);
     count(&fake.counts.devices, 1);
     return d;
 }
 
-gpu_device *
-gpu_device_ref(gpu_device *dev)
+net_device *
+net_device_ref(net_device *d)
 {
-    g_atomic_ref_count_inc(&dev->refs);
-    return dev;
+    g_atomic_ref_count_inc(&d->refs);
+    return d;
 }
 
 void
-gpu_device_unref(gpu_device *dev)
+net_device_unref(net_device *d)
 {
-    if (!dev || !g_atomic_ref_count_dec(&dev->refs))
+    if (!d || !g_atomic_ref_count_dec(&d->refs))
         return;
     count(&fake.counts.devices, -1);
-    g_free(dev);
+    g_free(d);
 }
 
-const gpu_device_info *
-gpu_device_get_info(const gpu_device *dev)
+const net_device_info *
+net_device_get_info(const net_device *d)
 {
-    return &dev->info;
+    return &d->info;
 }
 
-void
-gpu_device_get_memory(const gpu_device *dev, uint64_t *now, uint64_t *peak)
+uint64_t
+net_device_get_memory(const net_device *d)
 {
-    *now = *peak = 1000;
+    return 1000;
 }
 
 GArray *
-gpu_device_list(GError **error)
+net_device_list(GError **error)
 {
-    GArray *list = g_array_new(FALSE, TRUE, sizeof(gpu_device_info));
-    g_array_set_size(list, G_N_ELEMENTS(device_names));
-    for (guint i = 0; i < list->len; i++)
-        g_strlcpy(g_array_index(list, gpu_device_info, i).name, device_names[i], 256);
+    GArray *list = g_array_new(FALSE, TRUE, sizeof(net_device_info));
+    for (guint i = 0; i < G_N_ELEMENTS(device_names); i++) {
+        net_device_info info = info_of(i);
+        g_array_append_val(list, info);
+    }
     return list;
 }
 
-ops *
-ops_new(gpu_device *dev, ops_table table, GError **error)
+net_error_class
+net_classify_error(const GError *error)
 {
-    ops *o = g_new0(ops, 1);
-    o->device = gpu_device_ref(dev);
-    return o;
-}
-
-void
-ops_free(ops *o)
-{
-    if (!o)
-        return;
-    gpu_device_unref(o->device);
-    g_free(o);
+    return error->domain == FAKE_DEVICE_ERROR ? (net_error_class) error->code : NET_CLASS_OTHER;
 }
 
 /* ---- net ---------------------------------------------------------------------------------- */
@@ -365,8 +361,9 @@ cancelled(GCancellable *cancel, GError **error)
 }
 
 net_model *
-net_model_new(ops *o, const net_config *config, fmt_checkpoint *checkpoint, net_precision precision,
-              net_progress_fn progress, void *user, GCancellable *cancel, GError **error)
+net_model_new(net_device *device, const net_config *config, fmt_checkpoint *checkpoint,
+              net_precision precision, net_progress_fn progress, void *user, GCancellable *cancel,
+              GError **error)
 {
     progress(0.5, user);
     g_mutex_lock(&lock);
@@ -531,7 +528,7 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
     fake.lose = false;
     g_mutex_unlock(&lock);
     if (lost) {
-        g_set_error_literal(error, GPU_ERROR, GPU_ERROR_DEVICE_LOST, "the device was lost");
+        g_set_error_literal(error, FAKE_DEVICE_ERROR, NET_CLASS_DEVICE_LOST, "the device was lost");
         return false;
     }
     if (cancelled(cancel, error))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * fake_net.h: a double of gpu/, ops/ and net/ for tests of session/: it answers what it is told to,
+ * fake_net.h: a double of net/ for tests of session/: it answers what it is told to,
  * waits where it is told to and fails when it is told to, so that scheduling, cancelling, streaming
  * and recovery can be tested exactly and without a device. Configuration and tokenizer are those of
  * tiny_model.h.
@@ -26,7 +26,7 @@ void fake_net_wait_prefills(uint32_t n);
 void fake_net_set_decode_us(uint32_t us);
 /* While held, loading waits before the last half. */
 void fake_net_hold_load(bool held);
-/* The next prefill fails with GPU_ERROR_DEVICE_LOST, and the next `failing_opens` device openings
+/* The next prefill fails with a lost device, and the next `failing_opens` device openings
  * fail. */
 void fake_net_lose_device(uint32_t failing_opens);
 /* Bytes that a model is predicted to need, in f32 and in f16; the devices have 1 GiB. */

@@ -6,6 +6,7 @@
 #include "gpu_priv.h"
 #include "helper.h"
 #include "keep_drivers.h"
+#include "net_device.h"
 #include "session_priv.h"
 
 static char *phi, *llama; /* folders */
@@ -240,7 +241,9 @@ test_lost_device(fixture *f, gconstpointer data)
 {
     g_autoptr(fusion_frame) frame = picture(64, 64, 2);
     const fusion_answer *before = ask_about(f, frame, "What?", NULL, NULL);
-    gpu_device_mark_lost(f->model->core->engine.device);
+    net_device *device = f->model->core->engine.device;
+    gpu_device_mark_lost(ops_device(net_device_ops(device)));
+    g_assert_true(net_device_is_lost(device));
     ask(f->session, 1, "Lost?", NULL, f->answers);
     g_assert_error(answers_wait(f->answers, 2)->error, FUSION_ERROR, FUSION_ERROR_DEVICE_LOST);
     g_autoptr(GError) error = NULL;
