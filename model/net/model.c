@@ -84,11 +84,12 @@ scratch_bytes(const net_config *c, ops_dtype act, uint32_t q, uint32_t max_conte
 #define MIB (UINT64_C(1) << 20)
 
 uint64_t
-net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context)
+net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context,
+                        uint32_t frames)
 {
     ops_dtype act = precision == NET_F32 ? OPS_F32 : OPS_F16;
     uint32_t q = c->align.default_q;
-    uint64_t bytes = net_weights_bytes(c, precision) + net_frame_bytes(c, act, q) +
+    uint64_t bytes = net_weights_bytes(c, precision) + frames * net_frame_bytes(c, act, q) +
                      net_state_bytes(c, act, max_context) + scratch_bytes(c, act, q, max_context);
 
     /* memory is taken from the device in blocks, the newest of them half full on average */

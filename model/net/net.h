@@ -128,8 +128,9 @@ typedef enum {
     NET_F16, /* weights and activations f16, accumulation and residual stream f32 */
 } net_precision;
 
-/* Bytes of device memory that the model and one state will take. */
-uint64_t net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context);
+/* Bytes of device memory that the model, one state and `frames` frames (of the default q) will take. */
+uint64_t net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context,
+                                 uint32_t frames);
 
 /* What net_model_new checks before it uploads anything, alone: every tensor that the model needs is there, of
  * a type that is read, with its shape, and none is unexpected; all faults in one NET_ERROR_WEIGHTS. Reads

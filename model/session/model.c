@@ -204,10 +204,10 @@ choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uin
                    : wanted == FUSION_PRECISION_F16 ? NET_F16
                                                     : c->stored_precision;
     uint64_t has = c->device.free_bytes;
-    uint64_t needs = net_model_predict_bytes(c->config, c->precision, max_context);
+    uint64_t needs = net_model_predict_bytes(c->config, c->precision, max_context, FRAME_SLOTS);
     if (needs > has && wanted == FUSION_PRECISION_AUTO && c->precision == NET_F32) {
         c->precision = NET_F16;
-        needs = net_model_predict_bytes(c->config, c->precision, max_context);
+        needs = net_model_predict_bytes(c->config, c->precision, max_context, FRAME_SLOTS);
     }
     if (needs <= has)
         return true;

@@ -154,7 +154,7 @@ bench_answers(net_device *device, const char *folder, const char *shape, ops_dty
     if (!c)
         return false;
     net_precision precision = dtype == OPS_F32 ? NET_F32 : NET_F16;
-    uint64_t needs = net_model_predict_bytes(c, precision, 2048);
+    uint64_t needs = net_model_predict_bytes(c, precision, 2048, 1);
     uint64_t has = net_device_get_info(device)->free_bytes;
     if (needs > has) {
         g_set_error(

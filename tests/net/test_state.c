@@ -593,10 +593,13 @@ test_predict(void)
                          MAX(net_frame_scratch_bytes(config, act, config->align.default_q),
                              net_state_scratch_bytes(config, act, 500)));
 
-        double predicted = (double) net_model_predict_bytes(config, precisions[i], 500);
+        double predicted = (double) net_model_predict_bytes(config, precisions[i], 500, 1);
         double taken = (double) (after - before);
         g_test_message("%.1f MB predicted, %.1f MB taken", predicted / 1e6, taken / 1e6);
         g_assert_cmpfloat(fabs(predicted - taken), <, 0.11 * taken + 16e6);
+        g_assert_cmpuint(net_model_predict_bytes(config, precisions[i], 500, 3), >=,
+                         net_model_predict_bytes(config, precisions[i], 500, 1) +
+                             2 * gpu_buf_size(frame->buf));
     }
 }
 

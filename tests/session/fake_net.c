@@ -340,10 +340,11 @@ net_config_check_q(const net_config *c, uint32_t q, GError **error)
 }
 
 uint64_t
-net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context)
+net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context,
+                        uint32_t frames)
 {
     g_mutex_lock(&lock);
-    uint64_t needs = fake.needs[precision == NET_F32 ? 0 : 1];
+    uint64_t needs = fake.needs[precision == NET_F32 ? 0 : 1] + frames * FAKE_FRAME_BYTES;
     g_mutex_unlock(&lock);
     return needs;
 }

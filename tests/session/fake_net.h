@@ -29,7 +29,9 @@ void fake_net_hold_load(bool held);
 /* The next prefill fails with a lost device, and the next `failing_opens` device openings
  * fail. */
 void fake_net_lose_device(uint32_t failing_opens);
-/* Bytes that a model is predicted to need, in f32 and in f16; the devices have 1 GiB. */
+/* Bytes that a model is predicted to need, in f32 and in f16, with FAKE_FRAME_BYTES more for every
+ * frame; the devices have 1 GiB. */
+#define FAKE_FRAME_BYTES 1000
 void fake_net_set_needs(uint64_t f32, uint64_t f16);
 /* The next load fails with this message. */
 void fake_net_fail_load(const char *message);

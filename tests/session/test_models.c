@@ -345,6 +345,12 @@ test_memory(void)
     fusion_model_unref(m);
     fake_net_set_needs((uint64_t) 6 << 30, (uint64_t) 3 << 30);
     refused(&o, FUSION_ERROR_MEMORY, "max-context");
+    /* The frames that are kept count. */
+    const uint64_t all = (uint64_t) 1 << 30;
+    fake_net_set_needs(all, all - FRAME_SLOTS * FAKE_FRAME_BYTES + 1);
+    refused(&o, FUSION_ERROR_MEMORY, "max-context");
+    fake_net_set_needs(all, all - FRAME_SLOTS * FAKE_FRAME_BYTES);
+    fusion_model_unref(open_ready(folder));
     tiny_model_remove(folder);
 
     /* Stored as f32: the smaller one where that alone fits. */
