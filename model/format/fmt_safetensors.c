@@ -48,11 +48,11 @@ fmt_dtype_name(fmt_dtype dtype)
 }
 
 char *
-fmt_tensor_shape_string(const fmt_tensor *t)
+fmt_shape_string(const guint64 *shape, guint n_dims)
 {
     GString *s = g_string_new("[");
-    for (guint i = 0; i < t->n_dims; i++)
-        g_string_append_printf(s, "%s%" G_GUINT64_FORMAT, i ? ", " : "", t->shape[i]);
+    for (guint i = 0; i < n_dims; i++)
+        g_string_append_printf(s, "%s%" G_GUINT64_FORMAT, i ? ", " : "", shape[i]);
     g_string_append_c(s, ']');
     return g_string_free(s, FALSE);
 }
@@ -141,7 +141,7 @@ read_entry(fmt_tensor *t, const cJSON *entry, const guint8 *data, guint64 availa
     guint64 bytes = 0;
     overflow |= width > 0 && !g_uint64_checked_mul(&bytes, t->n_elements, width);
     if (overflow || (width > 0 && bytes != t->size)) {
-        g_autofree char *shape = fmt_tensor_shape_string(t);
+        g_autofree char *shape = fmt_shape_string(t->shape, t->n_dims);
         g_autofree char *expected = overflow ? g_strdup("more than fit in 64 bits")
                                              : g_strdup_printf("%" G_GUINT64_FORMAT, bytes);
         g_set_error(error, FMT_ERROR, FMT_ERROR_VALUE,

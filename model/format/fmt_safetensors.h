@@ -66,7 +66,7 @@ const fmt_tensor *fmt_checkpoint_find(const fmt_checkpoint *cp, const char *name
 const fmt_tensor *fmt_checkpoint_get(const fmt_checkpoint *cp, const char *name, GError **error);
 
 /* "[256, 64]"; "[]" for a scalar. g_free it. */
-char *fmt_tensor_shape_string(const fmt_tensor *t);
+char *fmt_shape_string(const guint64 *shape, guint n_dims);
 
 /* Bytes of one element; 0 for FMT_OTHER. */
 gsize fmt_dtype_size(fmt_dtype dtype);

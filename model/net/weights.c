@@ -325,16 +325,6 @@ list_fault(GString *text, unsigned *n, const char *format, ...)
     va_end(args);
 }
 
-static char *
-shape_string(const tensor_decl *t)
-{
-    GString *s = g_string_new("[");
-    for (unsigned i = 0; i < t->n_dims; i++)
-        g_string_append_printf(s, "%s%" G_GUINT64_FORMAT, i ? ", " : "", t->shape[i]);
-    g_string_append_c(s, ']');
-    return g_string_free(s, FALSE);
-}
-
 static bool
 same_shape(const tensor_decl *t, const fmt_tensor *found)
 {
@@ -354,11 +344,11 @@ check(const binder *b, const fmt_checkpoint *checkpoint, GError **error)
         if (!g_hash_table_add(known, t->name))
             continue;
         const fmt_tensor *found = fmt_checkpoint_find(checkpoint, t->name);
-        g_autofree char *expected = shape_string(t);
+        g_autofree char *expected = fmt_shape_string(t->shape, t->n_dims);
         if (!found) {
             list_fault(text, &n, "missing: %s %s", t->name, expected);
         } else if (!same_shape(t, found)) {
-            g_autofree char *shape = fmt_tensor_shape_string(found);
+            g_autofree char *shape = fmt_shape_string(found->shape, found->n_dims);
             list_fault(text, &n, "wrong shape: %s: expected %s, found %s", t->name, expected,
                        shape);
         } else if (found->dtype == FMT_OTHER) {

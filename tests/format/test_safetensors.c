@@ -143,11 +143,11 @@ test_good(void)
     g_assert_cmpuint(a->n_elements, ==, 6);
     g_assert_cmpuint(a->size, ==, 24);
     g_assert_true(g_str_has_suffix(a->file, "model.safetensors"));
-    g_autofree char *shape = fmt_tensor_shape_string(a);
+    g_autofree char *shape = fmt_shape_string(a->shape, a->n_dims);
     g_assert_cmpstr(shape, ==, "[2, 3]");
     const fmt_tensor *one = fmt_checkpoint_find(cp, "one");
     g_assert_cmpuint(one->n_elements, ==, 1);
-    g_autofree char *scalar = fmt_tensor_shape_string(one);
+    g_autofree char *scalar = fmt_shape_string(one->shape, one->n_dims);
     g_assert_cmpstr(scalar, ==, "[]");
     g_assert_cmpuint(fmt_checkpoint_find(cp, "none")->n_elements, ==, 0);
     g_assert_nonnull(fmt_checkpoint_find(cp, "none")->data);

@@ -12,7 +12,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (guint i = 0; cp && i < fmt_checkpoint_size(cp); i++) {
         const fmt_tensor *t = fmt_checkpoint_nth(cp, i);
         float out[16];
-        g_free(fmt_tensor_shape_string(t));
+        g_free(fmt_shape_string(t->shape, t->n_dims));
         fuzz_check(fmt_checkpoint_find(cp, t->name) == t);
         fuzz_check(t->size <= size);
         for (guint64 at = 0; t->dtype != FMT_OTHER && at < t->n_elements; at += 16)
