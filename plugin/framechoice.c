@@ -21,6 +21,12 @@ vqa_frame_choice_take(VqaFrameChoice *choice, GstClockTime running_time, int fps
     /* Slots are counted from the origin, so that 30000/1001 does not drift. */
     GstClockTime since = running_time - choice->origin + GST_MSECOND;
     guint64 slot = gst_util_uint64_scale(since, fps_n, (guint64) fps_d * GST_SECOND);
+    /* Back by more than a period: the time stamps began again without a flush. */
+    if (slot + 1 < choice->slot) {
+        choice->origin = running_time;
+        choice->slot = 0;
+        return TRUE;
+    }
     if (slot <= choice->slot)
         return FALSE;
     choice->slot = slot;

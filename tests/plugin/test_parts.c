@@ -68,6 +68,12 @@ choice_gaps(void)
     g_assert_true(vqa_frame_choice_take(&c, 2 * GST_SECOND, 1, 1));
     g_assert_false(vqa_frame_choice_take(&c, 2 * GST_SECOND + 100 * GST_MSECOND, 1, 1));
     g_assert_true(vqa_frame_choice_take(&c, GST_CLOCK_TIME_NONE, 1, 1));
+    /* also if it does not go back to before the first frame; a little back is only out of order */
+    g_assert_true(vqa_frame_choice_take(&c, 60 * GST_SECOND, 1, 1));
+    g_assert_false(vqa_frame_choice_take(&c, 59 * GST_SECOND + 900 * GST_MSECOND, 1, 1));
+    g_assert_true(vqa_frame_choice_take(&c, 4 * GST_SECOND, 1, 1));
+    g_assert_false(vqa_frame_choice_take(&c, 4 * GST_SECOND + 900 * GST_MSECOND, 1, 1));
+    g_assert_true(vqa_frame_choice_take(&c, 5 * GST_SECOND, 1, 1));
 }
 
 static VqaAnswer *
