@@ -279,6 +279,28 @@ sink_event(GstPad *pad, GstObject *parent, GstEvent *event)
     return ok;
 }
 
+/* Upstream's caps lack the feature that went downstream: asked with that, and the answer handed
+ * back but for the pools, which are made for the other caps. */
+static gboolean
+ask_allocation(GstFusionOverlay *self, GstQuery *q, GstCaps *caps)
+{
+    g_autoptr(GstQuery) down = gst_query_new_allocation(caps, FALSE);
+    if (!gst_pad_peer_query(self->src, down))
+        return FALSE;
+    for (guint i = 0; i < gst_query_get_n_allocation_metas(down); i++) {
+        const GstStructure *params;
+        GType api = gst_query_parse_nth_allocation_meta(down, i, &params);
+        gst_query_add_allocation_meta(q, api, params);
+    }
+    for (guint i = 0; i < gst_query_get_n_allocation_params(down); i++) {
+        g_autoptr(GstAllocator) allocator = NULL;
+        GstAllocationParams params;
+        gst_query_parse_nth_allocation_param(down, i, &allocator, &params);
+        gst_query_add_allocation_param(q, allocator, &params);
+    }
+    return TRUE;
+}
+
 static gboolean
 query(GstPad *pad, GstObject *parent, GstQuery *q)
 {
@@ -308,7 +330,7 @@ query(GstPad *pad, GstObject *parent, GstQuery *q)
         g_autoptr(GstCaps) now = gst_pad_get_current_caps(self->src);
         if (!now || !caps || gst_caps_is_equal(now, caps))
             return gst_pad_peer_query(self->src, q);
-        return FALSE;
+        return now && caps && ask_allocation(self, q, now);
     }
     default:
         break;

@@ -193,6 +193,7 @@ attaches(void)
     o.element = gst_element_factory_make("fusionoverlay", NULL);
     o.h = gst_harness_new_with_element(o.element, "sink", "src");
     gst_harness_add_propose_allocation_meta(o.h, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE, NULL);
+    gst_harness_add_propose_allocation_meta(o.h, GST_VIDEO_META_API_TYPE, NULL);
     gst_harness_set_sink_caps_str(
         o.h,
         "video/x-raw(memory:SystemMemory, meta:GstVideoOverlayComposition), format=NV12_10LE32");
@@ -200,6 +201,10 @@ attaches(void)
         gst_caps_from_string("video/x-raw,format=NV12_10LE32,width=320,height=240,framerate=10/1");
     g_assert_true(gst_video_info_from_caps(&o.info, caps));
     gst_harness_set_src_caps(o.h, gst_caps_ref(caps));
+    /* upstream does not know of the feature, and yet learns what downstream takes */
+    g_autoptr(GstQuery) query = gst_query_new_allocation(caps, TRUE);
+    g_assert_true(gst_pad_peer_query(o.h->srcpad, query));
+    g_assert_true(gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, NULL));
     GstBuffer *b = drawn(&o, gate);
     GstVideoOverlayCompositionMeta *meta = gst_buffer_get_video_overlay_composition_meta(b);
     g_assert_nonnull(meta);
