@@ -211,6 +211,8 @@ cancel_asked(GstFusionVqa *self)
     g_mutex_lock(&self->lock);
     vqa_forget_asked(self);
     g_mutex_unlock(&self->lock);
+    /* A flush comes from any thread, and may meet the state change that frees the session. */
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->cancel_lock);
     if (self->session)
         fusion_session_cancel(self->session, 0);
 }
@@ -485,6 +487,7 @@ static void
 gst_fusion_vqa_init(GstFusionVqa *self)
 {
     g_mutex_init(&self->lock);
+    g_mutex_init(&self->cancel_lock);
     g_cond_init(&self->cond);
     g_queue_init(&self->results);
     vqa_config_init(&self->config);
@@ -522,6 +525,7 @@ finalize(GObject *object)
     g_ptr_array_unref(self->newest);
     g_free(self->failure);
     g_mutex_clear(&self->lock);
+    g_mutex_clear(&self->cancel_lock);
     g_cond_clear(&self->cond);
     G_OBJECT_CLASS(gst_fusion_vqa_parent_class)->finalize(object);
 }
@@ -540,7 +544,10 @@ gst_fusion_vqa_class_init(GstFusionVqaClass *klass)
      * @answer: the structure `fusion-answer`
      *
      * An answer is there, or with partial-answers the beginning of one (final=false). Emitted from
-     * a thread of the element, after which the answer is posted as an element message.
+     * a thread of the element, after which the answer is posted as an element message. A handler
+     * that stops the pipeline should do so with gst_element_call_async(), as from any streaming
+     * thread: a state change from elsewhere that waits for the handler would otherwise wait for
+     * ever.
      */
     vqa_signal_answer =
         g_signal_new("answer", GST_TYPE_FUSION_VQA, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,

@@ -57,6 +57,15 @@ typedef struct {
     fusion_metrics last;
 } VqaCounters;
 
+/* The worker thread. Under the element's lock. */
+typedef struct {
+    GstFusionVqa *element;
+    GThread *thread;
+    gboolean stop;
+    gboolean detached; /* stopped from the thread itself, in a handler: nobody joins it, and it
+                        * frees this and the reference on the element that it was given */
+} VqaWorker;
+
 struct _GstFusionVqa {
     GstElement parent;
     GstPad *sink, *src;
@@ -70,9 +79,11 @@ struct _GstFusionVqa {
     GPtrArray *asks;      /* VqaQuestion of the action signal, for the next frame */
     guint64 last_id;
 
-    fusion_model *model;     /* READY..PAUSED: set and cleared by the state change alone */
-    fusion_session *session; /* likewise */
-    char *model_name;        /* likewise */
+    fusion_model *model; /* READY..PAUSED: set and cleared by the state change alone */
+    fusion_session
+        *session;       /* likewise; who is neither worker nor state change needs cancel_lock */
+    GMutex cancel_lock; /* taken without the lock */
+    char *model_name;   /* likewise */
     fusion_generation generation;
     gboolean have_generation;
     uint32_t watch;
@@ -83,8 +94,8 @@ struct _GstFusionVqa {
     int progress_told;   /* percent of the last PROGRESS message, -1: none */
     gint64 open_time;
 
-    GThread *worker;
-    gboolean stop, flushing, failed;
+    VqaWorker *worker;
+    gboolean flushing, failed;
     GQueue results;  /* VqaResult, from the scheduler thread to the worker */
     VqaJob *pending; /* the newest chosen frame that waits for its turn */
     VqaJob *active;  /* the one whose answers are being made */
@@ -122,14 +133,14 @@ GstStructure *vqa_stats(GstFusionVqa *self);
 /* Opens the model, checks every property against it, starts the worker. Posts the element error. */
 gboolean vqa_open(GstFusionVqa *self);
 void vqa_close(GstFusionVqa *self);
-/* Reads generation-config over the model's defaults; without the lock. */
+/* Reads generation-config over the model's defaults, if the model is open; without the lock. */
 gboolean vqa_read_generation(GstFusionVqa *self, GError **error);
 /* Tells the state of loading on the bus. On the worker, without the lock. */
 void vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fraction,
                     const GError *error);
 
 /* ---- vqaworker.c: questions on their way */
-gpointer vqa_worker(gpointer self);
+gpointer vqa_worker(gpointer worker);
 /* After the worker and the session ended: drops what is left. */
 void vqa_drop_results(GstFusionVqa *self);
 /* A job about the buffer (referenced) with the present epoch and no questions yet. With the lock.

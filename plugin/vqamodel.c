@@ -53,6 +53,10 @@ vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fraction, co
 {
     GstElement *element = GST_ELEMENT(self);
     GstObject *object = GST_OBJECT(self);
+    g_mutex_lock(&self->lock);
+    /* what a handler of the messages stops takes the name away */
+    g_autofree char *name = g_strdup(self->model_name);
+    g_mutex_unlock(&self->lock);
     int percent = state == FUSION_READY ? 100 : (int) (CLAMP(fraction, 0, 1) * 100);
     g_autofree char *text = NULL;
 
@@ -66,17 +70,17 @@ vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fraction, co
         return;
     }
     if (self->progress_told < 0) {
-        text = g_strdup_printf("Loading model %s", self->model_name);
+        text = g_strdup_printf("Loading model %s", name);
         gst_element_post_message(element, gst_message_new_progress(object, GST_PROGRESS_TYPE_START,
                                                                    PROGRESS_CODE, text));
         self->progress_told = 0;
     }
     g_free(text);
-    text = g_strdup_printf("Loading model %s: %d %%", self->model_name, percent);
+    text = g_strdup_printf("Loading model %s: %d %%", name, percent);
     switch (state) {
     case FUSION_READY:
         g_free(text);
-        text = g_strdup_printf("Model %s is ready", self->model_name);
+        text = g_strdup_printf("Model %s is ready", name);
         gst_element_post_message(
             element,
             gst_message_new_progress(object, GST_PROGRESS_TYPE_COMPLETE, PROGRESS_CODE, text));
@@ -87,6 +91,7 @@ vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fraction, co
                                                                    error ? error->message : text));
         if (error)
             post_error(self, error);
+        percent = 100; /* nothing is under way any more */
         break;
     default:
         if (percent < self->progress_told + 5)
@@ -102,10 +107,13 @@ gboolean
 vqa_read_generation(GstFusionVqa *self, GError **error)
 {
     fusion_generation g;
-    fusion_generation_init(&g, self->model);
     g_mutex_lock(&self->lock);
+    g_autoptr(fusion_model) model = self->model ? fusion_model_ref(self->model) : NULL;
     g_autofree char *text = g_strdup(self->config.generation_config);
     g_mutex_unlock(&self->lock);
+    if (!model)
+        return TRUE;
+    fusion_generation_init(&g, model);
     if (text && text[0] && !fusion_generation_parse(&g, text, error)) {
         fusion_generation_clear(&g);
         return FALSE;
@@ -144,21 +152,28 @@ vqa_open(GstFusionVqa *self)
     VqaConfig *c = &self->config;
     g_autoptr(GError) error = NULL;
     g_autofree char *name = gst_object_get_name(GST_OBJECT(self));
+    g_mutex_lock(&self->lock);
+    g_autofree char *folder = g_strdup(c->model);
+    g_autofree char *device = g_strdup(c->device);
+    g_mutex_unlock(&self->lock);
     const fusion_model_options options = {
-        .folder = c->model,
-        .device = c->device,
+        .folder = folder,
+        .device = device,
         .precision = c->precision,
         .max_context = c->max_context,
     };
     self->open_time = g_get_monotonic_time();
-    self->model = fusion_model_open(&options, &error);
-    if (!self->model) {
+    fusion_model *model = fusion_model_open(&options, &error);
+    if (!model) {
         post_error(self, error);
         return FALSE;
     }
     fusion_model_info info = {0};
-    fusion_model_get_info(self->model, &info);
+    fusion_model_get_info(model, &info);
+    g_mutex_lock(&self->lock);
+    self->model = model;
     self->model_name = g_strdup(info.name);
+    g_mutex_unlock(&self->lock);
     if (!vqa_read_generation(self, &error)) {
         GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS,
                           ("Property generation-config: %s", error->message), (NULL));
@@ -170,14 +185,39 @@ vqa_open(GstFusionVqa *self)
         return FALSE;
     }
     GST_INFO_OBJECT(self, "model %s on %s in %s", info.folder, info.device, info.precision);
-    fusion_session *session = fusion_session_new(self->model, name);
+    fusion_session *session = fusion_session_new(model, name);
+    VqaWorker *worker = g_new0(VqaWorker, 1);
+    worker->element = self;
     g_mutex_lock(&self->lock);
     self->session = session;
-    self->stop = FALSE;
+    self->worker = worker;
+    worker->thread = g_thread_new("fusionvqa", vqa_worker, worker);
     g_mutex_unlock(&self->lock);
-    self->worker = g_thread_new("fusionvqa", vqa_worker, self);
     self->watch = fusion_model_watch(self->model, on_model, self);
     return TRUE;
+}
+
+/* A handler of the signal or of a message may stop the element: then this is the worker. */
+static void
+stop_worker(GstFusionVqa *self)
+{
+    g_mutex_lock(&self->lock);
+    VqaWorker *worker = g_steal_pointer(&self->worker);
+    gboolean detached = worker && worker->thread == g_thread_self();
+    if (worker)
+        worker->stop = TRUE;
+    if (detached) {
+        worker->detached = TRUE;
+        gst_object_ref(self);
+    }
+    g_cond_broadcast(&self->cond);
+    g_mutex_unlock(&self->lock);
+    if (detached) {
+        g_thread_unref(worker->thread);
+    } else if (worker) {
+        g_thread_join(worker->thread);
+        g_free(worker);
+    }
 }
 
 void
@@ -186,23 +226,31 @@ vqa_close(GstFusionVqa *self)
     if (self->watch)
         fusion_model_unwatch(self->model, self->watch);
     self->watch = 0;
-    if (self->worker) {
-        g_mutex_lock(&self->lock);
-        self->stop = TRUE;
-        g_cond_broadcast(&self->cond);
-        g_mutex_unlock(&self->lock);
-        g_clear_pointer(&self->worker, g_thread_join);
-    }
+    stop_worker(self);
+    g_mutex_lock(&self->cancel_lock);
     g_mutex_lock(&self->lock);
     fusion_session *session = g_steal_pointer(&self->session);
     g_mutex_unlock(&self->lock);
+    g_mutex_unlock(&self->cancel_lock);
     if (session)
         fusion_session_free(session);
     vqa_drop_results(self);
-    g_clear_pointer(&self->model, fusion_model_unref);
+    if (self->progress_told >= 0 && self->progress_told < 100) {
+        g_autofree char *text = g_strdup_printf("Loading model %s was stopped", self->model_name);
+        gst_element_post_message(GST_ELEMENT(self),
+                                 gst_message_new_progress(GST_OBJECT(self),
+                                                          GST_PROGRESS_TYPE_CANCELED, PROGRESS_CODE,
+                                                          text));
+    }
+    self->progress_told = -1;
+    g_mutex_lock(&self->lock);
+    fusion_model *model = g_steal_pointer(&self->model);
     g_clear_pointer(&self->model_name, g_free);
     g_clear_error(&self->model_error);
     if (self->have_generation)
         fusion_generation_clear(&self->generation);
     self->have_generation = FALSE;
+    g_mutex_unlock(&self->lock);
+    if (model)
+        fusion_model_unref(model);
 }

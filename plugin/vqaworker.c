@@ -335,6 +335,7 @@ void
 vqa_drop_results(GstFusionVqa *self)
 {
     VqaResult *result;
+    g_mutex_lock(&self->lock);
     while ((result = g_queue_pop_head(&self->results))) {
         if (result->answer->final)
             count_answer(self, result->request, result->answer);
@@ -342,6 +343,7 @@ vqa_drop_results(GstFusionVqa *self)
     }
     g_clear_pointer(&self->pending, vqa_job_unref);
     g_clear_pointer(&self->active, vqa_job_unref);
+    g_mutex_unlock(&self->lock);
     vqa_frame_image_clear(&self->image);
 }
 
@@ -409,9 +411,10 @@ tell_news(GstFusionVqa *self)
 gpointer
 vqa_worker(gpointer data)
 {
-    GstFusionVqa *self = data;
+    VqaWorker *worker = data;
+    GstFusionVqa *self = worker->element;
     g_mutex_lock(&self->lock);
-    while (!self->stop) {
+    while (!worker->stop) {
         gint64 next = 0;
         VqaResult *result = g_queue_pop_head(&self->results);
         if (result) {
@@ -436,6 +439,11 @@ vqa_worker(gpointer data)
                 g_cond_wait(&self->cond, &self->lock);
         }
     }
+    gboolean detached = worker->detached;
     g_mutex_unlock(&self->lock);
+    if (detached) {
+        g_free(worker);
+        gst_object_unref(self);
+    }
     return NULL;
 }

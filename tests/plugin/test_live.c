@@ -274,6 +274,25 @@ progress_of_loading(void)
     vqa_end(&v);
 }
 
+static void
+stopped_loading(void)
+{
+    Vqa v;
+    fake.load_ms = 3000;
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", NULL);
+    GstProgressType type;
+    GstMessage *m = wait_message(v.bus, GST_MESSAGE_PROGRESS);
+    gst_message_unref(m);
+    gst_element_set_state(v.element, GST_STATE_READY);
+    do {
+        m = wait_message(v.bus, GST_MESSAGE_PROGRESS);
+        gst_message_parse_progress(m, &type, NULL, NULL);
+        gst_message_unref(m);
+    } while (type == GST_PROGRESS_TYPE_CONTINUE);
+    g_assert_cmpint(type, ==, GST_PROGRESS_TYPE_CANCELED);
+    vqa_end(&v);
+}
+
 /* ---- errors */
 
 static void
@@ -361,6 +380,39 @@ device_lost(void)
 }
 
 /* ---- states */
+
+static void
+stop_it(GstElement *element, const GstStructure *answer, int *n)
+{
+    gst_element_set_state(element, GST_STATE_NULL);
+    if (++*n == 2) /* stopped and begun again in there */
+        gst_element_set_state(element, GST_STATE_PLAYING);
+    g_atomic_int_inc(n + 1);
+}
+
+/* The worker, which calls the handler, cannot wait for itself to end. */
+static void
+stopped_by_a_handler(void)
+{
+    Vqa v;
+    int calls[2] = {0};
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", "frame-rate", 0, 1, "mode", 2, NULL);
+    g_signal_connect(v.element, "answer", G_CALLBACK(stop_it), calls);
+    for (int i = 0; i < 3; i++) {
+        GstSegment segment;
+        gst_segment_init(&segment, GST_FORMAT_TIME);
+        gst_element_set_state(v.element, GST_STATE_PLAYING);
+        g_autoptr(GstCaps) caps = gst_caps_from_string(SMALL);
+        gst_harness_push_event(v.h, gst_event_new_stream_start("s"));
+        gst_harness_push_event(v.h, gst_event_new_caps(caps));
+        gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+        gst_harness_push(v.h, frame_new(&v, i, i * 100));
+        for (guint k = 0; g_atomic_int_get(&calls[1]) <= i && k < 1000; k++)
+            g_usleep(5000);
+        g_assert_cmpint(g_atomic_int_get(&calls[1]), ==, i + 1);
+    }
+    vqa_end(&v);
+}
 
 static void
 states_20_times(void)
@@ -452,10 +504,12 @@ main(int argc, char **argv)
     g_test_add_func("/messages/refusal-is-a-warning", refusal_is_a_warning);
     g_test_add_func("/messages/qos-once-a-second", qos_once_a_second);
     g_test_add_func("/messages/progress-of-loading", progress_of_loading);
+    g_test_add_func("/messages/progress-of-stopped-loading", stopped_loading);
     g_test_add_func("/errors/name-the-property", errors_name_the_property);
     g_test_add_func("/errors/loading-fails", loading_fails);
     g_test_add_func("/errors/device-lost", device_lost);
     g_test_add_func("/states/20-times", states_20_times);
+    g_test_add_func("/states/stopped-by-a-handler", stopped_by_a_handler);
     g_test_add_func("/stats/add-up", stats_add_up);
     g_test_add_func("/process/two-elements", two_in_one_process);
     return support_run();
