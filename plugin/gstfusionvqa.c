@@ -134,12 +134,22 @@ caption_of(GPtrArray *riding)
     return g_string_free(text, FALSE);
 }
 
+static gboolean
+send_sticky(GstPad *sink, GstEvent **event, gpointer text)
+{
+    vqa_text_pad_event(text, *event);
+    return TRUE;
+}
+
 static void
 send_caption(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding, int fps_n, int fps_d)
 {
     g_autoptr(VqaTextPad) text = ref_text_pad(self);
     if (!text)
         return;
+    /* Requested in the middle of an event, the pad has missed it. */
+    if (!vqa_text_pad_has_begun(text))
+        gst_pad_sticky_events_foreach(self->sink, send_sticky, text);
     g_autofree char *caption = caption_of(riding);
     GstClockTime period = fps_n ? gst_util_uint64_scale(GST_SECOND, fps_d, fps_n) : GST_SECOND;
     vqa_text_pad_frame(text, GST_BUFFER_PTS(buffer), GST_BUFFER_DURATION(buffer), caption, period);
@@ -294,10 +304,47 @@ sink_event(GstPad *pad, GstObject *parent, GstEvent *event)
     return gst_pad_push_event(self->src, event);
 }
 
+/* A pipeline gives its seek to every sink, and takes one refusal as its failure: the seek that came
+ * by the other pad already is done, and its result counts. */
+static gboolean
+seek(GstFusionVqa *self, GstPad *pad, GstEvent *event)
+{
+    guint32 seqnum = gst_event_get_seqnum(event);
+    g_mutex_lock(&self->lock);
+    gboolean again = self->seek_pad && self->seek_pad != pad && self->seek_seqnum == seqnum;
+    gboolean ok = self->seek_ok;
+    g_mutex_unlock(&self->lock);
+    if (again) {
+        gst_event_unref(event);
+        return ok;
+    }
+    ok = gst_pad_push_event(self->sink, event);
+    g_mutex_lock(&self->lock);
+    self->seek_pad = pad;
+    self->seek_seqnum = seqnum;
+    self->seek_ok = ok;
+    g_mutex_unlock(&self->lock);
+    return ok;
+}
+
 static gboolean
 src_event(GstPad *pad, GstObject *parent, GstEvent *event)
 {
-    return gst_pad_push_event(GST_FUSION_VQA(parent)->sink, event);
+    GstFusionVqa *self = GST_FUSION_VQA(parent);
+    if (GST_EVENT_TYPE(event) == GST_EVENT_SEEK)
+        return seek(self, pad, event);
+    return gst_pad_push_event(self->sink, event);
+}
+
+/* Taken and not passed on is what the video's pad tells upstream for both. */
+static gboolean
+text_event(GstPad *pad, GstObject *parent, GstEvent *event)
+{
+    GstEventType type = GST_EVENT_TYPE(event);
+    if (type == GST_EVENT_SEEK)
+        return seek(GST_FUSION_VQA(parent), pad, event);
+    gst_event_unref(event);
+    return type == GST_EVENT_RECONFIGURE || type == GST_EVENT_QOS || type == GST_EVENT_LATENCY;
 }
 
 static gboolean
@@ -337,13 +384,8 @@ text_query(GstPad *pad, GstObject *parent, GstQuery *query)
     case GST_QUERY_POSITION:
     case GST_QUERY_DURATION:
     case GST_QUERY_SEGMENT:
+    case GST_QUERY_SEEKING:
         return gst_pad_peer_query(self->sink, query);
-    case GST_QUERY_SEEKING: {
-        GstFormat format;
-        gst_query_parse_seeking(query, &format, NULL, NULL, NULL);
-        gst_query_set_seeking(query, format, FALSE, 0, -1);
-        return TRUE;
-    }
     case GST_QUERY_ALLOCATION:
         return FALSE;
     default:
@@ -393,13 +435,6 @@ internal_links(GstPad *pad, GstObject *parent)
 
 /* ---- the text pad */
 
-static gboolean
-send_sticky(GstPad *sink, GstEvent **event, gpointer text)
-{
-    vqa_text_pad_event(text, *event);
-    return TRUE;
-}
-
 static GstPad *
 request_new_pad(GstElement *element, GstPadTemplate *templ, const gchar *name, const GstCaps *caps)
 {
@@ -414,6 +449,7 @@ request_new_pad(GstElement *element, GstPadTemplate *templ, const gchar *name, c
         return NULL;
     }
     gst_pad_set_query_function(GST_PAD(pad), text_query);
+    gst_pad_set_event_function(GST_PAD(pad), text_event);
     gst_element_add_pad(element, GST_PAD(pad));
     if (GST_STATE_TARGET(element) >= GST_STATE_PAUSED || GST_STATE(element) >= GST_STATE_PAUSED) {
         gst_pad_set_active(GST_PAD(pad), TRUE);
@@ -446,6 +482,7 @@ reset(GstFusionVqa *self)
     g_ptr_array_set_size(self->asks, 0);
     g_ptr_array_set_size(self->newest, 0);
     self->newest_seq = 0;
+    self->seek_pad = NULL;
     self->mode_known = self->live_upstream = self->told_no_question = FALSE;
     self->flushing = self->failed = self->have_info = self->model_news = FALSE;
     self->state = FUSION_LOADING;

@@ -109,6 +109,9 @@ struct _GstFusionVqa {
     GPtrArray *newest; /* VqaAnswer, of the newest frame that was answered: for last-answer */
     guint64 newest_seq;
     gboolean mode_known, live_upstream, told_no_question;
+    const GstPad *seek_pad; /* that the last seek came by, compared only; NULL: none */
+    guint32 seek_seqnum;
+    gboolean seek_ok;
     GstClockTime position; /* running time of the last frame */
 
     VqaCounters counters;

@@ -17,6 +17,7 @@ struct _VqaTextPad {
     GQueue items; /* GstEvent and GstBuffer, in order */
     guint n_cues;
     gboolean flushing;
+    gboolean begun; /* a SEGMENT is in the queue or went out: frames may follow */
 
     char *cue; /* text of the running cue */
     GstClockTime cue_end;
@@ -93,21 +94,13 @@ activate_mode(GstPad *pad, GstObject *parent, GstPadMode mode, gboolean active)
         return FALSE;
     g_mutex_lock(&self->lock);
     self->flushing = !active;
-    if (!active)
+    if (!active) {
+        self->begun = FALSE;
         clear_items(self);
+    }
     g_cond_broadcast(&self->cond);
     g_mutex_unlock(&self->lock);
     return active ? gst_pad_start_task(pad, loop, self, NULL) : gst_pad_stop_task(pad);
-}
-
-/* Seeking, QoS and the like belong to the video pads. */
-static gboolean
-src_event(GstPad *pad, GstObject *parent, GstEvent *event)
-{
-    gboolean taken =
-        GST_EVENT_TYPE(event) == GST_EVENT_RECONFIGURE || GST_EVENT_TYPE(event) == GST_EVENT_QOS;
-    gst_event_unref(event);
-    return taken;
 }
 
 static void
@@ -119,7 +112,6 @@ vqa_text_pad_init(VqaTextPad *self)
     self->flushing = TRUE;
     self->cue_end = GST_CLOCK_TIME_NONE;
     gst_pad_set_activatemode_function(GST_PAD(self), activate_mode);
-    gst_pad_set_event_function(GST_PAD(self), src_event);
     gst_pad_use_fixed_caps(GST_PAD(self));
 }
 
@@ -146,6 +138,25 @@ vqa_text_pad_new(GstPadTemplate *templ, const char *name)
                         templ, NULL);
 }
 
+static gboolean
+is_gap(const GList *link)
+{
+    return link && GST_IS_EVENT(link->data) && GST_EVENT_TYPE(link->data) == GST_EVENT_GAP;
+}
+
+/* With the lock. Of the gaps around the cue the later one tells all, or they would pile up. */
+static void
+drop_cue(VqaTextPad *self, GList *cue)
+{
+    if (is_gap(cue->prev) && is_gap(cue->next)) {
+        gst_event_unref(cue->prev->data);
+        g_queue_delete_link(&self->items, cue->prev);
+    }
+    gst_buffer_unref(cue->data);
+    g_queue_delete_link(&self->items, cue);
+    self->n_cues--;
+}
+
 /* With the lock. Takes the item. */
 static void
 enqueue(VqaTextPad *self, gpointer item)
@@ -155,9 +166,7 @@ enqueue(VqaTextPad *self, gpointer item)
             if (!GST_IS_BUFFER(l->data))
                 continue;
             GST_WARNING_OBJECT(self, "nobody takes the captions: dropping the oldest");
-            gst_buffer_unref(l->data);
-            g_queue_delete_link(&self->items, l);
-            self->n_cues--;
+            drop_cue(self, l);
             break;
         }
     }
@@ -191,7 +200,7 @@ vqa_text_pad_frame(VqaTextPad *self, GstClockTime pts, GstClockTime duration, co
     if (!GST_CLOCK_TIME_IS_VALID(duration))
         duration = 0;
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
-    if (self->flushing)
+    if (self->flushing || !self->begun)
         return;
 
     if (!text || !text[0]) {
@@ -218,6 +227,13 @@ vqa_text_pad_frame(VqaTextPad *self, GstClockTime pts, GstClockTime duration, co
         enqueue_gap(self, pts, end - pts);
 }
 
+gboolean
+vqa_text_pad_has_begun(VqaTextPad *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+    return self->begun || self->flushing;
+}
+
 void
 vqa_text_pad_event(VqaTextPad *self, GstEvent *event)
 {
@@ -225,8 +241,10 @@ vqa_text_pad_event(VqaTextPad *self, GstEvent *event)
     if (self->flushing)
         return;
     switch (GST_EVENT_TYPE(event)) {
-    case GST_EVENT_STREAM_START:
     case GST_EVENT_SEGMENT:
+        self->begun = TRUE;
+        /* fall through */
+    case GST_EVENT_STREAM_START:
         g_clear_pointer(&self->cue, g_free);
         self->cue_end = GST_CLOCK_TIME_NONE;
         enqueue(self, gst_event_ref(event));
@@ -236,9 +254,11 @@ vqa_text_pad_event(VqaTextPad *self, GstEvent *event)
         gst_event_parse_gap(event, &start, &duration);
         if (!GST_CLOCK_TIME_IS_VALID(duration))
             duration = 0;
-        enqueue_gap(self, start, duration);
+        if (self->begun)
+            enqueue_gap(self, start, duration);
         break;
     }
+    case GST_EVENT_SEGMENT_DONE:
     case GST_EVENT_EOS:
         enqueue(self, gst_event_ref(event));
         break;
@@ -252,6 +272,7 @@ vqa_text_pad_flush_start(VqaTextPad *self, GstEvent *event)
 {
     g_mutex_lock(&self->lock);
     self->flushing = TRUE;
+    self->begun = FALSE;
     clear_items(self);
     g_cond_broadcast(&self->cond);
     g_mutex_unlock(&self->lock);
@@ -262,7 +283,10 @@ vqa_text_pad_flush_start(VqaTextPad *self, GstEvent *event)
 void
 vqa_text_pad_flush_stop(VqaTextPad *self, GstEvent *event)
 {
+    /* The task holds this lock while it works: what it took before the flush is gone first. */
+    GST_PAD_STREAM_LOCK(GST_PAD(self));
     gst_pad_push_event(GST_PAD(self), gst_event_ref(event));
+    GST_PAD_STREAM_UNLOCK(GST_PAD(self));
     g_mutex_lock(&self->lock);
     gboolean active = GST_PAD_MODE(self) == GST_PAD_MODE_PUSH;
     self->flushing = !active;

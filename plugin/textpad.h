@@ -17,11 +17,14 @@ VqaTextPad *vqa_text_pad_new(GstPadTemplate *templ, const char *name);
 
 /* A frame passes at pts for `duration`. text: what is current on it, NULL or "" if nothing. A cue
  * of `period` starts when the text changes, and again whenever the last one has ended and the text
- * is still current. Does not block. */
+ * is still current. Ignored before a SEGMENT. Does not
+ * block. */
 void vqa_text_pad_frame(VqaTextPad *pad, GstClockTime pts, GstClockTime duration, const char *text,
                         GstClockTime period);
-/* The video's STREAM_START, SEGMENT, GAP and EOS, in their place between the frames; others are
- * ignored. Does not take the event. */
+/* FALSE: active, and the video's sticky events are still to be given to it. */
+gboolean vqa_text_pad_has_begun(VqaTextPad *pad);
+/* The video's STREAM_START, SEGMENT, SEGMENT_DONE, GAP and EOS, in their place between the frames;
+ * others are ignored. Does not take the event. */
 void vqa_text_pad_event(VqaTextPad *pad, GstEvent *event);
 void vqa_text_pad_flush_start(VqaTextPad *pad, GstEvent *event);
 void vqa_text_pad_flush_stop(VqaTextPad *pad, GstEvent *event);

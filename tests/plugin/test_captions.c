@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "support.h"
+#include "textpad.h"
 
 typedef struct {
     GMutex lock;
@@ -252,6 +253,117 @@ late_request(void)
     sink_end(&s, sink);
 }
 
+/* A pipeline gives its seek to all sinks: it is one seek, and the captions do not refuse it. */
+static void
+seek_by_both_pads(void)
+{
+    Vqa v;
+    Sink s = {0};
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", NULL);
+    GstPad *sink = sink_link(&v, &s);
+    gst_buffer_unref(frame_through(&v, 1, 0));
+    guint before = gst_harness_upstream_events_received(v.h);
+    GstEvent *seek = gst_event_new_seek(1, GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH, GST_SEEK_TYPE_SET,
+                                        0, GST_SEEK_TYPE_NONE, -1);
+    g_assert_true(gst_pad_push_event(sink, gst_event_ref(seek)));
+    g_assert_cmpuint(gst_harness_upstream_events_received(v.h), ==, before + 1);
+    g_assert_true(gst_harness_push_upstream_event(v.h, seek));
+    g_assert_cmpuint(gst_harness_upstream_events_received(v.h), ==, before + 1);
+    g_assert_true(gst_pad_push_event(sink, gst_event_new_latency(GST_SECOND)));
+    g_assert_cmpuint(gst_harness_upstream_events_received(v.h), ==, before + 1);
+    vqa_end(&v);
+    sink_end(&s, sink);
+}
+
+/* Until it knows the segment, as when it is requested in the middle of one, nothing is sent. */
+static void
+nothing_before_segment(void)
+{
+    Vqa v;
+    Sink s = {0};
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", NULL);
+    GstPad *sink = sink_link(&v, &s);
+    VqaTextPad *text = vqa_text_pad_new(gst_element_get_pad_template(v.element, "text"), "other");
+    gst_pad_set_active(GST_PAD(text), TRUE);
+    gst_element_add_pad(v.element, GST_PAD(text));
+    g_autoptr(GstPad) first = gst_pad_get_peer(sink);
+    gst_pad_unlink(first, sink);
+    g_string_truncate(s.log, 0);
+    gst_pad_link(GST_PAD(text), sink);
+    g_assert_false(vqa_text_pad_has_begun(text));
+    vqa_text_pad_frame(text, 0, 0, "early", GST_SECOND);
+    g_autoptr(GstEvent) start = gst_event_new_stream_start("s");
+    vqa_text_pad_event(text, start);
+    vqa_text_pad_frame(text, 0, 0, "too early", GST_SECOND);
+    g_autoptr(GstEvent) event = gst_event_new_segment(&segment);
+    vqa_text_pad_event(text, event);
+    g_assert_true(vqa_text_pad_has_begun(text));
+    vqa_text_pad_frame(text, 300 * GST_MSECOND, 0, "now", GST_SECOND);
+    assert_log(&s, "start|caps|segment|cue 300+1000 now|");
+    vqa_end(&v);
+    sink_end(&s, sink);
+}
+
+typedef struct {
+    GMutex gate;
+    int gaps, done;
+} Jam;
+
+static GstFlowReturn
+jam_chain(GstPad *pad, GstObject *parent, GstBuffer *b)
+{
+    Jam *jam = gst_pad_get_element_private(pad);
+    g_mutex_lock(&jam->gate);
+    g_mutex_unlock(&jam->gate);
+    gst_buffer_unref(b);
+    return GST_FLOW_OK;
+}
+
+static gboolean
+jam_event(GstPad *pad, GstObject *parent, GstEvent *event)
+{
+    Jam *jam = gst_pad_get_element_private(pad);
+    if (GST_EVENT_TYPE(event) == GST_EVENT_GAP)
+        g_atomic_int_inc(&jam->gaps);
+    if (GST_EVENT_TYPE(event) == GST_EVENT_SEGMENT_DONE)
+        g_atomic_int_inc(&jam->done);
+    gst_event_unref(event);
+    return TRUE;
+}
+
+/* What waits for a taker that does not come is bounded, the gaps too; a segment's end comes after.
+ */
+static void
+gaps_do_not_pile_up(void)
+{
+    Vqa v;
+    Jam jam = {0};
+    g_mutex_init(&jam.gate);
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
+    GstPad *sink = gst_pad_new("textsink", GST_PAD_SINK);
+    gst_pad_set_element_private(sink, &jam);
+    gst_pad_set_chain_function(sink, jam_chain);
+    gst_pad_set_event_function(sink, jam_event);
+    gst_pad_set_active(sink, TRUE);
+    g_autoptr(GstPad) src = gst_element_request_pad_simple(v.element, "text");
+    gst_pad_link(src, sink);
+    g_mutex_lock(&jam.gate);
+    for (guint i = 0; i < 600; i++)
+        gst_buffer_unref(frame_through(&v, i % 250, i * 100));
+    gst_harness_push_event(v.h, gst_event_new_segment_done(GST_FORMAT_TIME, 60 * GST_SECOND));
+    g_mutex_unlock(&jam.gate);
+    for (guint i = 0; !g_atomic_int_get(&jam.done) && i < 1000; i++)
+        g_usleep(5000);
+    g_assert_cmpint(g_atomic_int_get(&jam.done), ==, 1);
+    g_assert_cmpint(g_atomic_int_get(&jam.gaps), <=, 258);
+    vqa_end(&v);
+    gst_pad_set_active(sink, FALSE);
+    gst_object_unref(sink);
+    g_mutex_clear(&jam.gate);
+}
+
 static char *
 run_to_file(const char *description, const char *name)
 {
@@ -310,6 +422,9 @@ main(int argc, char **argv)
     g_test_add_func("/captions/flush-and-segment", flush_and_segment);
     g_test_add_func("/captions/slow-taker", slow_taker);
     g_test_add_func("/captions/late-request", late_request);
+    g_test_add_func("/captions/seek-by-both-pads", seek_by_both_pads);
+    g_test_add_func("/captions/nothing-before-segment", nothing_before_segment);
+    g_test_add_func("/captions/gaps-do-not-pile-up", gaps_do_not_pile_up);
     g_test_add_func("/captions/webvtt", webvtt);
     g_test_add_func("/captions/muxers", muxers);
     return support_run();
