@@ -393,7 +393,9 @@ text_query(GstPad *pad, GstObject *parent, GstQuery *query)
     }
 }
 
-/* A frame that waits for its turn and one that is being converted are held back from the pool. */
+/* A frame that waits for its turn and one that is being converted are held back from the pool. One
+ * that cannot have that many more would run dry for as long as an answer takes: upstream then makes
+ * its own. */
 static void
 ask_for_more_buffers(GstQuery *query)
 {
@@ -401,7 +403,11 @@ ask_for_more_buffers(GstQuery *query)
         g_autoptr(GstBufferPool) pool = NULL;
         guint size, min, max;
         gst_query_parse_nth_allocation_pool(query, i, &pool, &size, &min, &max);
-        min = max ? MIN(min + 2, max) : min + 2;
+        min += 2;
+        if (max && max < min) {
+            gst_clear_object(&pool);
+            max = 0;
+        }
         gst_query_set_nth_allocation_pool(query, i, pool, size, min, max);
     }
 }

@@ -591,6 +591,43 @@ allocation(void)
     vqa_end(&v);
 }
 
+static GstPadProbeReturn
+propose_small_pool(GstPad *pad, GstPadProbeInfo *info, gpointer pool)
+{
+    GstQuery *query = GST_PAD_PROBE_INFO_QUERY(info);
+    if (GST_QUERY_TYPE(query) != GST_QUERY_ALLOCATION)
+        return GST_PAD_PROBE_OK;
+    gst_query_add_allocation_pool(query, pool, 3072, 2, 3);
+    gst_query_add_allocation_pool(query, pool, 3072, 2, 8);
+    return GST_PAD_PROBE_HANDLED;
+}
+
+/* The frames that the element keeps for a while must not be the last ones of a pool. */
+static void
+allocation_pool(void)
+{
+    Vqa v;
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", NULL);
+    g_autoptr(GstCaps) caps = gst_caps_from_string(SMALL);
+    g_autoptr(GstBufferPool) pool = gst_video_buffer_pool_new();
+    gst_pad_add_probe(v.h->sinkpad, GST_PAD_PROBE_TYPE_QUERY_DOWNSTREAM | GST_PAD_PROBE_TYPE_PUSH,
+                      propose_small_pool, pool, NULL);
+    g_autoptr(GstQuery) query = gst_query_new_allocation(caps, TRUE);
+    g_assert_true(gst_pad_peer_query(v.h->srcpad, query));
+    g_autoptr(GstBufferPool) small = NULL, large = NULL;
+    guint size, min, max;
+    g_assert_cmpuint(gst_query_get_n_allocation_pools(query), ==, 2);
+    gst_query_parse_nth_allocation_pool(query, 0, &small, &size, &min, &max);
+    g_assert_null(small);
+    g_assert_cmpuint(min, ==, 4);
+    g_assert_cmpuint(max, ==, 0);
+    gst_query_parse_nth_allocation_pool(query, 1, &large, &size, &min, &max);
+    g_assert_true(large == pool);
+    g_assert_cmpuint(min, ==, 4);
+    g_assert_cmpuint(max, ==, 8);
+    vqa_end(&v);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -623,5 +660,6 @@ main(int argc, char **argv)
 #endif
     g_test_add_func("/query/latency", latency);
     g_test_add_func("/query/allocation", allocation);
+    g_test_add_func("/query/allocation-pool", allocation_pool);
     return support_run();
 }
