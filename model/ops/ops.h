@@ -198,9 +198,9 @@ void ops_gather_rows(ops *o, gpu_cmd *cmd, ops_mat src, ops_index index, uint32_
 /* dst[index[i]] = src[i], or += with `add`; an index past dst's rows is skipped. Indices are distinct. */
 void ops_scatter_rows(ops *o, gpu_cmd *cmd, ops_mat src, ops_index index, bool add, ops_mat dst);
 
-/* The rows of a prompt: row i of out (f32) is row index[i] of the token embedding `table` (f32 or f16), or,
- * with the top bit set in index[i], row (index[i] & 0x7fffffff) of `features` (f32 or f16; buf NULL: none).
- * An index past the end gives zeros. */
+/* The rows of a prompt: row i of out is row index[i] of the token embedding `table`, or, with the top bit set
+ * in index[i], row (index[i] & 0x7fffffff) of `features` (buf NULL: none), converted (f32 or f16 each).
+ * An index past the end gives zeros. The table may exceed one binding. */
 void ops_embed(ops *o, gpu_cmd *cmd, ops_mat table, ops_mat features, ops_index index, ops_mat out);
 
 /* ---- grids -------------------------------------------------------------------------------- */

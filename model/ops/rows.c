@@ -244,7 +244,7 @@ ops_embed(ops *o, gpu_cmd *cmd, ops_mat table, ops_mat features, ops_index index
     const uint32_t band = band_rows(o, &table);
     OPS_REQUIRE(cmd, op, band, "table: expected rows that fit one binding, found %u columns",
                 table.cols);
-    if (!chunk_check_out(o, cmd, op, "out", &out, OPS_TYPE_F32, out.rows, table.cols) ||
+    if (!chunk_check_out(o, cmd, op, "out", &out, OPS_TYPE_ANY, out.rows, table.cols) ||
         (f && !chunk_check(o, cmd, op, "features", &features, OPS_TYPE_ANY, features.rows,
                            table.cols)) ||
         !chunk_check_words(cmd, op, "index", index.buf, index.first, out.rows))
@@ -287,7 +287,7 @@ ops_embed(ops *o, gpu_cmd *cmd, ops_mat table, ops_mat features, ops_index index
             .binds = {CHUNK_READ(o), OPS_READ, OPS_WRITE, CHUNK_READ(o)},
             .push_bytes = sizeof(push),
             .n_spec = CHUNK_SPEC,
-            .spec = {chunk_lanes(o), is_f16(table), 0, is_f16(features), 0, 0, f,
+            .spec = {chunk_lanes(o), is_f16(table), is_f16(out), is_f16(features), 0, 0, f,
                      row == 0, [CHUNK_WHOLE] = chunk_whole(&out)},
         };
         ops_dispatch(o, cmd, &desc, spans, &push, chunk_groups(out.rows), 1, 1,

@@ -245,6 +245,30 @@ test_random(void)
         g_free(logits[i]);
 }
 
+/* A vocabulary whose matrices exceed one binding (128 MiB on lavapipe, as FUSION-3B's do). */
+static void
+test_large_vocabulary(void)
+{
+    const uint64_t binding = gpu_device_get_info(ops_device(net_test_ops()))->max_binding_bytes;
+    GError *error = NULL;
+    g_autoptr(net_case) c = own_case("phi/case-q4");
+    g_autoptr(net_config) config = net_config_load(c->model, &error);
+    g_assert_no_error(error);
+    if (binding > 256u << 20) {
+        g_test_skip("one binding holds any vocabulary here");
+        return;
+    }
+    config->llm.vocab = (uint32_t) (binding / config->llm.width / 4) + 1000;
+    g_autoptr(net_model) m = net_model_new_random(net_test_ops(), config, NET_F32, 3, &error);
+    g_assert_no_error(error);
+    g_auto(net_run) r = net_run_case(m, c, 128, NULL, NULL);
+    for (uint32_t i = 0; i < r.out.vocab; i++)
+        g_assert_true(isfinite(r.out.logits[i]));
+    net_decode(r.state, config->llm.vocab - 1, NULL, &r.out, &error);
+    g_assert_no_error(error);
+    test_gpu_check();
+}
+
 static void
 keep_last_hidden(const char *stage, const float *data, const uint64_t *shape, unsigned n_dims,
                  void *user)
@@ -616,6 +640,7 @@ main(int argc, char **argv)
     g_test_add_func("/state/lifetimes", test_lifetimes);
     g_test_add_func("/state/two-models", test_two_models);
     g_test_add_func("/state/random", test_random);
+    g_test_add_func("/state/large-vocabulary", test_large_vocabulary);
     g_test_add_func("/state/tied", test_tied);
     g_test_add_func("/state/grid", test_grid);
     g_test_add_func("/state/pictures", test_pictures);
