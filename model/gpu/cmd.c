@@ -42,6 +42,12 @@ gpu_device_slice_s(const gpu_device *dev)
     return dev->info.cpu ? 0.2 : 0.05;
 }
 
+double
+gpu_device_slice_flops(const gpu_device *dev)
+{
+    return gpu_device_default_rate(dev) * gpu_device_slice_s(dev);
+}
+
 gpu_cmd *
 gpu_cmd_new(gpu_device *dev, const char *name, GError **error)
 {
@@ -265,7 +271,7 @@ end_piece(gpu_cmd *cmd, bool last)
 static bool
 prepare(gpu_cmd *cmd, double flops)
 {
-    double most = gpu_device_default_rate(cmd->dev) * gpu_device_slice_s(cmd->dev) / 8;
+    double most = gpu_device_slice_flops(cmd->dev) / 8;
     if (cmd->cb && cmd->piece_flops > 0 && cmd->piece_flops + flops > most)
         end_piece(cmd, false);
     if (!cmd->cb && !cmd->error && !begin_piece(cmd))

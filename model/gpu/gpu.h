@@ -180,6 +180,9 @@ gpu_device *gpu_cmd_device(gpu_cmd *cmd); /* no reference given */
  * groups is no dispatch. The buffers must live as long as the command. */
 void gpu_cmd_dispatch(gpu_cmd *cmd, const gpu_kernel *kernel, const gpu_span *spans,
                       const void *push, const uint32_t groups[3], double flops);
+/* What fills a slice at the rate that is assumed before anything was measured, in those units. A
+ * dispatch is never cut: layers above keep below it. */
+double gpu_device_slice_flops(const gpu_device *dev);
 /* Copies src to dst, equal sizes, multiples of 4 bytes. */
 void gpu_cmd_copy(gpu_cmd *cmd, gpu_span dst, gpu_span src);
 /* What follows belongs to stage `name` (until the next call) in gpu_cmd_get_times. */

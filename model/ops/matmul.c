@@ -23,6 +23,8 @@
 /* Rows up to which a product is a matrix-vector product. */
 #define MATVEC_ROWS 4
 
+#define SLICE_UNIT 64u
+
 typedef struct {
     ops_table table;
     uint32_t lanes;    /* of the subgroup it is written for, 0: any */
@@ -142,12 +144,19 @@ check(ops *o, gpu_cmd *cmd, const ops_matmul_args *args)
     return true;
 }
 
-void
-ops_matmul(ops *o, gpu_cmd *cmd, const ops_matmul_args *args)
+/* Columns of the product that one dispatch may make: a dispatch is never cut, and a cancel waits
+ * for its end. A multiple of every kernel's tile and of OPS_PANEL. */
+static uint32_t
+slice_cols(const ops *o, uint32_t rows, uint32_t k)
 {
-    if (!check(o, cmd, args) || !args->a.rows)
-        return;
+    double cols = o->slice_flops / (2.0 * rows * k) / SLICE_UNIT;
+    return (uint32_t) CLAMP(cols, 1, INT32_MAX / SLICE_UNIT) * SLICE_UNIT;
+}
 
+/* The columns of `s`, which begin at byte `at` of its buffer. */
+static void
+product(ops *o, gpu_cmd *cmd, const ops_matmul_args *args, const ops_weight_split *s, uint64_t at)
+{
     const ops_weight *w = args->w;
     const ops_mat *residual = args->residual;
     bool swiglu = args->act == OPS_ACT_SWIGLU;
@@ -158,57 +167,70 @@ ops_matmul(ops *o, gpu_cmd *cmd, const ops_matmul_args *args)
     a_padded.cols = ops_round_up(w->k, per);
     ops_binding a = ops_bind(&a_padded);
 
+    uint32_t out_col = swiglu ? s->col / 2 : s->col, out_n = swiglu ? s->n / 2 : s->n;
+    ops_mat out_part = ops_cols(args->out, out_col, out_n);
+    ops_binding out = ops_bind(&out_part);
+    gpu_span w_span = {s->buf, at, ops_weight_bytes(s->n, w->k, w->store)};
+    ops_binding res = {.span = a.span};
+    if (residual) {
+        ops_mat residual_part = ops_cols(*residual, s->col, s->n);
+        res = ops_bind(&residual_part);
+    }
+    /* the last columns end where the output does; the others are multiples of any store */
+    bool last = s->col + s->n == w->n;
+
+    const gpu_kernel_desc desc = {
+        .name = v->name,
+        .spirv = v->spirv,
+        .spirv_bytes = v->spirv_bytes,
+        .n_binds = 5,
+        .binds = {OPS_READ, OPS_READ, OPS_READ, OPS_READ, OPS_WRITE},
+        .push_bytes = sizeof(push_matmul),
+        .n_spec = matvec ? 6 : 5,
+        .spec = {args->act, args->bias != NULL, residual != NULL, args->out.dtype == OPS_F16,
+                 last ? tail(&args->out, swiglu) : 0,
+                 args->a.rows <= 2 ? args->a.rows : MATVEC_ROWS},
+    };
+    gpu_kernel_desc texels = desc;
+    if (v->table == OPS_TABLE_CPU) {
+        gpu_bind_kind kind = w->store == OPS_F16 ? GPU_BIND_TEXEL_U32X4 : GPU_BIND_TEXEL_F32X4;
+        texels.binds[0].kind = texels.binds[1].kind = kind;
+        texels.binds[3].kind = GPU_BIND_TEXEL_F32X4;
+    }
+    const push_matmul push = {
+        .m = args->a.rows,
+        .n = s->n,
+        .k_texels = ops_div_up(w->k, per),
+        .a_first = a.first / per,
+        .a_stride = args->a.stride / per,
+        .bias_first = s->col,
+        .residual_first = res.first,
+        .residual_stride = residual ? residual->stride : 0,
+        .residual_rows = residual ? residual->rows : 1,
+        .out_first = out.first,
+        .out_stride = args->out.stride,
+    };
+    const gpu_span spans[] = {a.span, w_span, ops_bind_buf(args->bias, w_span), res.span, out.span};
+    uint32_t row_tiles = ops_div_up(args->a.rows, v->tile_rows);
+    uint32_t col_tiles = ops_div_up(s->n, v->tile_cols);
+    double flops = 2.0 * args->a.rows * s->n * w->k;
+    ops_dispatch(o, cmd, &texels, spans, &push, matvec ? col_tiles : row_tiles,
+                 matvec ? 1 : col_tiles, 1, flops);
+}
+
+void
+ops_matmul(ops *o, gpu_cmd *cmd, const ops_matmul_args *args)
+{
+    if (!check(o, cmd, args) || !args->a.rows)
+        return;
+
+    const ops_weight *w = args->w;
+    const uint32_t most = slice_cols(o, args->a.rows, w->k);
     for (unsigned i = 0; i < w->n_splits; i++) {
         const ops_weight_split *s = &w->splits[i];
-        uint32_t out_col = swiglu ? s->col / 2 : s->col, out_n = swiglu ? s->n / 2 : s->n;
-        ops_mat out_part = ops_cols(args->out, out_col, out_n);
-        ops_binding out = ops_bind(&out_part);
-        gpu_span w_span = {s->buf, 0, gpu_buf_size(s->buf)};
-        ops_binding res = {.span = a.span};
-        if (residual) {
-            ops_mat residual_part = ops_cols(*residual, s->col, s->n);
-            res = ops_bind(&residual_part);
+        for (uint32_t c = 0; c < s->n; c += most) {
+            const ops_weight_split part = {s->buf, s->col + c, MIN(most, s->n - c)};
+            product(o, cmd, args, &part, ops_weight_bytes(c, w->k, w->store));
         }
-        /* the last split ends where the output does; the others are multiples of any store */
-        bool last = i + 1 == w->n_splits;
-
-        const gpu_kernel_desc desc = {
-            .name = v->name,
-            .spirv = v->spirv,
-            .spirv_bytes = v->spirv_bytes,
-            .n_binds = 5,
-            .binds = {OPS_READ, OPS_READ, OPS_READ, OPS_READ, OPS_WRITE},
-            .push_bytes = sizeof(push_matmul),
-            .n_spec = matvec ? 6 : 5,
-            .spec = {args->act, args->bias != NULL, residual != NULL, args->out.dtype == OPS_F16,
-                     last ? tail(&args->out, swiglu) : 0,
-                     args->a.rows <= 2 ? args->a.rows : MATVEC_ROWS},
-        };
-        gpu_kernel_desc texels = desc;
-        if (v->table == OPS_TABLE_CPU) {
-            gpu_bind_kind kind = w->store == OPS_F16 ? GPU_BIND_TEXEL_U32X4 : GPU_BIND_TEXEL_F32X4;
-            texels.binds[0].kind = texels.binds[1].kind = kind;
-            texels.binds[3].kind = GPU_BIND_TEXEL_F32X4;
-        }
-        const push_matmul push = {
-            .m = args->a.rows,
-            .n = s->n,
-            .k_texels = ops_div_up(w->k, per),
-            .a_first = a.first / per,
-            .a_stride = args->a.stride / per,
-            .bias_first = s->col,
-            .residual_first = res.first,
-            .residual_stride = residual ? residual->stride : 0,
-            .residual_rows = residual ? residual->rows : 1,
-            .out_first = out.first,
-            .out_stride = args->out.stride,
-        };
-        const gpu_span spans[] = {a.span, w_span, ops_bind_buf(args->bias, w_span), res.span,
-                                  out.span};
-        uint32_t row_tiles = ops_div_up(args->a.rows, v->tile_rows);
-        uint32_t col_tiles = ops_div_up(s->n, v->tile_cols);
-        double flops = 2.0 * args->a.rows * s->n * w->k;
-        ops_dispatch(o, cmd, &texels, spans, &push, matvec ? col_tiles : row_tiles,
-                     matvec ? 1 : col_tiles, 1, flops);
     }
 }

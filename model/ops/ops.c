@@ -48,6 +48,7 @@ ops_new(gpu_device *dev, ops_table table, GError **error)
     o->info = info;
     o->table = table;
     o->lanes = info->subgroup_size;
+    o->slice_flops = gpu_device_slice_flops(dev);
     return o;
 }
 

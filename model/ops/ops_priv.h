@@ -10,8 +10,9 @@
 struct ops {
     gpu_device *dev;
     const gpu_device_info *info;
-    ops_table table; /* FALLBACK or CPU, never AUTO */
-    uint32_t lanes;  /* of a subgroup: 4 or 8 in the CPU table, else what the device reports */
+    ops_table table;    /* FALLBACK or CPU, never AUTO */
+    uint32_t lanes;     /* of a subgroup: 4 or 8 in the CPU table, else what the device reports */
+    double slice_flops; /* what one dispatch may cost */
 };
 
 /* ---- failing and checking: all of it sticks in the command ---- */

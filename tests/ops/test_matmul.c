@@ -16,6 +16,7 @@ typedef struct {
     bool out_f32;           /* with f16 operands */
     bool columns;           /* operands and output are column ranges of wider matrices */
     uint32_t split;         /* columns that one binding of the weight takes; 0: all */
+    uint32_t slice;         /* columns that one dispatch may make; 0: all */
 } product;
 
 static ops_weight *
@@ -110,6 +111,9 @@ run_product(op_env *env, const void *arg)
     else
         out = op_output(env, "out", c->m, out_n, out_type);
 
+    const double slice_flops = env->o->slice_flops;
+    if (c->slice)
+        env->o->slice_flops = 2.0 * c->m * c->k * c->slice;
     ops_matmul(env->o, env->cmd,
                &(ops_matmul_args){
                    .a = a->m,
@@ -119,6 +123,9 @@ run_product(op_env *env, const void *arg)
                    .residual = residual ? &residual->m : NULL,
                    .out = out->m,
                });
+    env->o->slice_flops = slice_flops;
+    if (c->slice && !c->split)
+        g_assert_cmpuint(gpu_cmd_n_dispatches(env->cmd), ==, (c->n + c->slice - 1) / c->slice);
     op_run(env);
 
     g_autofree double *want = g_new(double, out_count);
@@ -357,6 +364,9 @@ add_cases(void)
         {"40x200x72/split", OP_BOTH, {40, 200, 72, OP_RANDOM, true, .residual_rows = 40, .out_f32 = true, .split = 64}},
         {"40x197x72/split", OP_BOTH, {40, 197, 72, OP_RANDOM, true, .split = 96}},
         {"1x200x72/split", OP_BOTH, {1, 200, 72, OP_RANDOM, true, .out_f32 = true, .split = 64}},
+        {"40x197x72/slice", OP_BOTH, {40, 197, 72, OP_RANDOM, true, .residual_rows = 7, .out_f32 = true, .slice = 64}},
+        {"9x200x72/slice_swiglu", OP_BOTH, {9, 200, 72, OP_RANDOM, true, OPS_ACT_SWIGLU, .slice = 128}},
+        {"2x328x72/split-slice", OP_BOTH, {2, 328, 72, OP_RANDOM, true, .split = 160, .slice = 64}},
         {"9x200x72/split_swiglu", OP_BOTH, {9, 200, 72, OP_RANDOM, true, OPS_ACT_SWIGLU, .split = 64}},
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++)
