@@ -249,7 +249,7 @@ test_random(void)
 static void
 test_large_vocabulary(void)
 {
-    const uint64_t binding = gpu_device_get_info(ops_device(net_test_ops()))->max_binding_bytes;
+    const uint64_t binding = gpu_device_get_info(test_gpu())->max_binding_bytes;
     GError *error = NULL;
     g_autoptr(net_case) c = own_case("phi/case-q4");
     g_autoptr(net_config) config = net_config_load(c->model, &error);
@@ -259,7 +259,7 @@ test_large_vocabulary(void)
         return;
     }
     config->llm.vocab = (uint32_t) (binding / config->llm.width / 4) + 1000;
-    g_autoptr(net_model) m = net_model_new_random(net_test_ops(), config, NET_F32, 3, &error);
+    g_autoptr(net_model) m = net_model_new_random(net_test_device(), config, NET_F32, 3, &error);
     g_assert_no_error(error);
     g_auto(net_run) r = net_run_case(m, c, 128, NULL, NULL);
     for (uint32_t i = 0; i < r.out.vocab; i++)
