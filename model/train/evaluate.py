@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Measures a model on scenes it never saw, through the engine or through PyTorch.
 
-    python3 evaluate.py scenes DIR [--pictures 240]     draws DIR/*.png and DIR/questions.jsonl
+    python3 evaluate.py scenes DIR [--pictures 600]     draws DIR/*.png and DIR/questions.jsonl
     python3 evaluate.py batch QUESTIONS [FOLDER]        the input of `fusion-ask --batch`, to stdout
     python3 evaluate.py torch MODEL QUESTIONS [FOLDER]  answers by PyTorch (pictures only), to stdout
     python3 evaluate.py table QUESTIONS ANSWERS         a table per kind of question, Markdown
@@ -154,7 +154,7 @@ def main():
     commands = p.add_subparsers(dest="command", required=True)
     c = commands.add_parser("scenes")
     c.add_argument("folder")
-    c.add_argument("--pictures", type=int, default=240)
+    c.add_argument("--pictures", type=int, default=600)
     c.add_argument("--seed", type=int, default=5)
     c.set_defaults(run=scenes)
     c = commands.add_parser("batch")
