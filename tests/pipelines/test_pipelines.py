@@ -1,0 +1,172 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs what a person runs: pipelines/demo, file, camera, captions, and a gst-launch line over real footage
+where it is present. Prints TAP."""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+SOURCE, BUILD, SHARED = sys.argv[1:4]
+CLIP = os.path.join(SOURCE, "pipelines", "demo.webm")
+CLIPS = ["car-parking-10s.webm", "bottles-10s.webm", "person-bicycle-car-detection.webm",
+         "store-aisle-detection.webm"]
+
+
+class Skip(Exception):
+    pass
+
+
+def environment():
+    env = dict(os.environ)
+    env["FUSION_BUILD"] = BUILD
+    env["GST_PLUGIN_PATH"] = os.path.join(BUILD, "plugin")
+    env["GST_REGISTRY"] = os.path.join(BUILD, "tests", "registry.bin")
+    return env
+
+
+def run(command, timeout=240, **more):
+    """Runs a command; its output and how long it took. A status other than 0 or a warning fails."""
+    start = time.monotonic()
+    done = subprocess.run(command, env=dict(environment(), **more), timeout=timeout, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    seconds = time.monotonic() - start
+    assert done.returncode == 0, "status %d:\n%s" % (done.returncode, done.stdout[-3000:])
+    for line in done.stdout.splitlines():
+        assert not re.search(r"\b(WARNING|CRITICAL|\*\* \(|VUID-)", line), "warned: " + line
+    return done.stdout, seconds
+
+
+def plays(path):
+    """Decodes a WebM file from one end to the other."""
+    text, _ = run(["gst-launch-1.0", "-v", "filesrc", "location=" + path, "!", "matroskademux", "!",
+                   "vp8dec", "!", "fakesink"])
+    return "video/x-vp8" in text and "EOS" in text
+
+
+def script(name):
+    return os.path.join(SOURCE, "pipelines", name)
+
+
+def test_demo(folder):
+    out = os.path.join(folder, "demo-out")
+    text, _ = run([sys.executable, script("demo.py"), "--out", out], timeout=300)
+    lines = [json.loads(line) for line in open(os.path.join(out, "answers.jsonl"), encoding="utf-8")]
+    questions = {line["question"] for line in lines}
+    assert len(questions) >= 3, questions
+    for question in questions:
+        times = [line["timestamp_seconds"] for line in lines if line["question"] == question]
+        assert times == sorted(times) and len(times) == len(set(times)), times
+        # one a second of the clip, its first frame included: none lost
+        assert len(times) == 10, (question, times)
+    for line in lines:
+        assert {"result", "confidence", "timestamp", "timestamp_seconds", "metrics"} <= set(line), line
+        assert line["result"] and 0 <= line["confidence"] <= 1, line
+        assert line["question"] in text and line["result"] in text
+    vtt = open(os.path.join(out, "answers.vtt"), encoding="utf-8").read()
+    assert vtt.startswith("WEBVTT") and vtt.count("-->") >= 10, vtt[:400]
+    assert plays(os.path.join(out, "annotated.webm"))
+    png = open(os.path.join(out, "frame.png"), "rb").read()
+    assert png.startswith(b"\x89PNG") and len(png) > 5000
+
+
+def test_demo_with_a_file_and_a_question(folder):
+    out = os.path.join(folder, "o")
+    question = "Is there a ball?"
+    text, _ = run([sys.executable, script("demo.py"), "--out", out, "--seconds", "3", CLIP, question])
+    assert question in text
+    assert {json.loads(line)["question"] for line in open(os.path.join(out, "answers.jsonl"))} == {question}
+
+
+def test_demo_without_the_file(folder):
+    done = subprocess.run([sys.executable, script("demo.py"), "--out", folder, "/nonexistent.webm"],
+                          env=environment(), text=True, capture_output=True, timeout=60)
+    assert done.returncode != 0 and "/nonexistent.webm" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_file(folder):
+    out = os.path.join(folder, "annotated.webm")
+    run([script("file"), CLIP, "Is there a car? [yes|no] || How many things are there?", out])
+    assert plays(out)
+
+
+def test_camera(folder):
+    # 360 frames at 30 a second take 12 seconds, in which a model is loaded and asked: a source held back by
+    # either would take longer.
+    text, seconds = run([script("camera"), "Is there a ball?", "test", "fakesink sync=true"], BUFFERS="360")
+    assert "fusion-answer" in text, text[-1500:]
+    assert 11 < seconds < 20, seconds
+
+
+def test_captions(folder):
+    out = os.path.join(folder, "captions.vtt")
+    run([script("captions"), CLIP, "Is there a car?", out])
+    vtt = open(out, encoding="utf-8").read()
+    assert vtt.startswith("WEBVTT"), vtt[:100]
+    starts = re.findall(r"(\S+) --> ", vtt)
+    assert len(starts) >= 9 and starts == sorted(starts), vtt
+
+
+def test_fusion_ask(folder):
+    text, _ = run([os.path.join(BUILD, "model", "tools", "fusion-ask"), "--at", "5", "--json", CLIP,
+                   "Is there a car?", "How many things are there?"])
+    answers = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    assert [a["question"] for a in answers] == ["Is there a car?", "How many things are there?"], text
+    for a in answers:
+        assert {"result", "confidence", "prompt_tokens", "token_ids", "logprobs", "metrics"} <= set(a), a
+
+
+def test_fusion_bench(folder):
+    text, _ = run([os.path.join(BUILD, "model", "tools", "fusion-bench"), "--json", "--filter",
+                   "256x512x512"])
+    found = json.loads(text)
+    assert {"device", "precision", "ceilings", "reference", "kernels", "stages", "answer_ms",
+            "memory"} <= set(found), found
+    assert found["kernels"][0]["name"] == "matmul/256x512x512/f16", found
+    assert found["kernels"][0]["gflops"] > 0 and found["ceilings"]["matmul_gflops"] > 0, found
+    assert {"preprocess_ms", "guided_ms", "global_ms", "prefill_ms",
+            "decode_ms_per_token"} <= set(found["stages"]), found
+    # Half a second is what an answer may take; a machine that runs other things gets three times that.
+    assert 0 < found["answer_ms"] < 1500, found
+
+
+def real_footage(name):
+    def test(folder):
+        clip = os.path.join(SHARED, "clips", name)
+        if not os.path.isfile(clip):
+            raise Skip("no %s" % clip)
+        out = os.path.join(folder, "out.webm")
+        text, _ = run(["gst-launch-1.0", "-m", "filesrc", "location=" + clip, "!", "decodebin", "!",
+                       "videoconvert", "!", "fusionvqa", "frame-rate=1/2", "mode=wait",
+                       "prompt=Is there a car? || How many people are there?", "!", "fusionoverlay", "!",
+                       "videoconvert", "!", "vp8enc", "deadline=1", "cpu-used=8", "!", "webmmux", "!",
+                       "filesink", "location=" + out])
+        assert text.count("fusion-answer") >= 2, text[-1500:]
+        assert plays(out)
+    test.__name__ = "test_real_footage/" + name
+    return test
+
+
+def main():
+    tests = [value for name, value in sorted(globals().items()) if name.startswith("test_")]
+    tests += [real_footage(name) for name in CLIPS]
+    print("1..%d" % len(tests), flush=True)
+    for number, test in enumerate(tests, 1):
+        name = "pipelines/" + test.__name__[len("test_"):]
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                test(folder)
+            print("ok %d %s" % (number, name), flush=True)
+        except Skip as reason:
+            print("ok %d %s # SKIP %s" % (number, name, reason), flush=True)
+        except (AssertionError, OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
+            print("not ok %d %s" % (number, name), flush=True)
+            for line in ("%s: %s" % (type(error).__name__, error)).splitlines():
+                print("# " + line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
