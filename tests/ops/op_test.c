@@ -264,8 +264,8 @@ op_run_fails(op_env *env, const char *words)
     g_assert_false(ok);
     g_assert_nonnull(error);
     if (error->domain != OPS_ERROR || !strstr(error->message, words))
-        g_error("expected an error of the operation that says \"%s\", found: %s", words,
-                error->message);
+        g_test_fail_printf("expected an error of the operation that says \"%s\", found: %s", words,
+                           error->message);
     new_cmd(env);
 }
 
@@ -296,10 +296,13 @@ op_fetch(op_env *env, op_mat *m)
         if (padding && get(now + GUARD, at, w->dtype) == 0)
             continue;
         if (in_rows)
-            g_error("%s: written outside the matrix, row %u column %u (of %u to %u)",
-                    gpu_buf_name(m->buf), r, c, col, col + m->m.cols);
-        g_error("%s: written outside the matrix, element %" G_GINT64_FORMAT " of %u rows of %u",
-                gpu_buf_name(m->buf), at, w->rows, w->stride);
+            g_test_fail_printf("%s: written outside the matrix, row %u column %u (of %u to %u)",
+                               gpu_buf_name(m->buf), r, c, col, col + m->m.cols);
+        else
+            g_test_fail_printf("%s: written outside the matrix, element %" G_GINT64_FORMAT
+                               " of %u rows of %u",
+                               gpu_buf_name(m->buf), at, w->rows, w->stride);
+        return;
     }
 }
 
@@ -314,9 +317,11 @@ op_compare(op_env *env, op_mat *got, const double *want, double nmse, double max
     for (size_t i = 0; i < n; i++) {
         double d = got->v[i] - want[i];
         if (isfinite(want[i]) ? !isfinite(got->v[i])
-                              : !(isnan(want[i]) ? isnan(got->v[i]) : got->v[i] == want[i]))
-            g_error("%s: [%zu, %zu]: expected %.9g, found %.9g", gpu_buf_name(got->buf),
-                    i / got->m.cols, i % got->m.cols, want[i], (double) got->v[i]);
+                              : !(isnan(want[i]) ? isnan(got->v[i]) : got->v[i] == want[i])) {
+            g_test_fail_printf("%s: [%zu, %zu]: expected %.9g, found %.9g", gpu_buf_name(got->buf),
+                               i / got->m.cols, i % got->m.cols, want[i], (double) got->v[i]);
+            return;
+        }
         if (!isfinite(want[i]))
             continue;
         square += want[i] * want[i];
@@ -331,7 +336,7 @@ op_compare(op_env *env, op_mat *got, const double *want, double nmse, double max
                    gpu_buf_name(got->buf), e, nmse, worst, max_error);
     if (e <= nmse && worst <= max_error)
         return;
-    g_error(
+    g_test_fail_printf(
         "%s: nmse %.3g, expected at most %.3g; worst error %.3g, expected at most %.3g, at [%zu, "
         "%zu]: expected %.9g, found %.9g (%s)",
         gpu_buf_name(got->buf), e, nmse, worst, max_error, at / got->m.cols, at % got->m.cols,
