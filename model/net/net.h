@@ -74,7 +74,7 @@ typedef enum { NET_ROPE_PLAIN, NET_ROPE_LONGROPE, NET_ROPE_LLAMA3 } net_rope_typ
 
 #define NET_MAX_QUERY_LEN 8
 
-/* Sizes of a checkpoint; letters are those of the design notes in the README of model/. */
+/* Sizes of a checkpoint; letters are those of model/README.md. */
 typedef struct {
     char *folder;
     char *model_type; /* as in the file: fusion_phi, fusion_llama, ... */
