@@ -250,6 +250,9 @@ fill_info(VkPhysicalDevice phys, gpu_device_info *info)
             v11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
         info->subgroup_shuffle = v11.subgroupSupportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     }
+    /* Fewer than 8 lanes, and nobody asked for them: the processor has no AVX. */
+    info->halves = v12.driverID != VK_DRIVER_ID_MESA_LLVMPIPE || info->subgroup_size >= 8 ||
+                   g_getenv("LP_NATIVE_VECTOR_WIDTH");
     device_features f;
     query_features(phys, ext, &f);
     info->storage_16bit = f.v11.storageBuffer16BitAccess;

@@ -14,6 +14,7 @@ info_of(const gpu_device_info *from)
     net_device_info info = {
         .index = from->index,
         .is_cpu = from->cpu,
+        .f16 = from->halves,
         .free_bytes = from->heap_free_bytes ? from->heap_free_bytes : from->heap_bytes,
     };
     g_strlcpy(info.name, from->name, sizeof info.name);

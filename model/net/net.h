@@ -51,6 +51,7 @@ typedef struct {
     char name[256];
     uint32_t index; /* place in net_device_list; two devices may have the same name */
     bool is_cpu;
+    bool f16; /* NET_F16 runs on it */
     uint64_t free_bytes; /* of device memory when it was opened or listed: an estimate */
 } net_device_info;
 

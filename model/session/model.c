@@ -199,13 +199,21 @@ static bool
 choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uint32_t max_context,
                  GError **error)
 {
-    c->stored_precision = stored_precision(cp);
+    if (wanted == FUSION_PRECISION_F16 && !c->device.f16) {
+        g_set_error(error, FUSION_ERROR, FUSION_ERROR_ARGUMENT,
+                    "precision: expected auto or f32 on %s, whose driver cannot run f16 on this "
+                    "processor, found f16",
+                    c->device.name);
+        return false;
+    }
+    c->stored_precision = c->device.f16 ? stored_precision(cp) : NET_F32;
     c->precision = wanted == FUSION_PRECISION_F32   ? NET_F32
                    : wanted == FUSION_PRECISION_F16 ? NET_F16
                                                     : c->stored_precision;
     uint64_t has = c->device.free_bytes;
     uint64_t needs = net_model_predict_bytes(c->config, c->precision, max_context, FRAME_SLOTS);
-    if (needs > has && wanted == FUSION_PRECISION_AUTO && c->precision == NET_F32) {
+    bool smaller = c->precision == NET_F32 && c->device.f16;
+    if (needs > has && wanted == FUSION_PRECISION_AUTO && smaller) {
         c->precision = NET_F16;
         needs = net_model_predict_bytes(c->config, c->precision, max_context, FRAME_SLOTS);
     }
@@ -216,7 +224,7 @@ choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uin
                 "%s: needs %s on %s with precision=%s and max-context=%u, which has %s: try "
                 "%sa smaller max-context, another device or a smaller model",
                 c->folder, needs_text, c->device.name, precision_name(c->precision), max_context,
-                has_text, c->precision == NET_F32 ? "precision=f16, " : "");
+                has_text, c->precision == NET_F32 && smaller ? "precision=f16, " : "");
     return false;
 }
 

@@ -140,6 +140,13 @@ run(const options *opt, results *r, GError **error)
     const gpu_device *dev = ops_device(o);
     const gpu_device_info *info = gpu_device_get_info(dev);
     r->device = g_strdup_printf("%s (%s)", info->name, info->driver);
+    if (dtype == OPS_F16 && !info->halves) {
+        g_set_error(
+            error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+            "--precision: expected f32 on %s, whose driver cannot run f16 on this processor",
+            info->name);
+        return false;
+    }
     r->precision = dtype == OPS_F32 ? "f32" : "f16";
     if (!bench_ceilings(o, dtype, &r->copy_gbps, &r->matmul_gflops, error))
         return false;

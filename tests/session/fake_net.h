@@ -13,6 +13,8 @@
 typedef void (*fake_logits_fn)(const uint32_t *answer, uint32_t n, float *out, uint32_t vocab,
                                void *user);
 
+/* The devices are "Fake GPU", "Fake CPU", which cannot run f16, and another "Fake GPU". */
+
 /* Back to the beginning: answers end at once, nothing waits or fails, counts are 0. */
 void fake_net_reset(void);
 void fake_net_set_logits(fake_logits_fn fn, void *user);

@@ -327,6 +327,30 @@ test_refused_files(void)
                  "conversation");
 }
 
+/* A device that cannot run f16 runs f32, unless f16 is asked for in so many words. */
+static void
+test_device_without_f16(void)
+{
+    fake_net_reset();
+    g_autofree char *folder = tiny_model_make(NULL);
+    fusion_model_options o = {.folder = folder, .device = "Fake CPU"};
+    fusion_model *m = open_with(&o);
+    fusion_model_info info;
+    fusion_model_get_info(m, &info);
+    g_assert_cmpstr(info.precision, ==, "f32");
+    fusion_model *again = open_with(&o);
+    g_assert_true(again == m || registry_count() == 1);
+    fusion_model_unref(again);
+    fusion_model_unref(m);
+
+    o.precision = FUSION_PRECISION_F16;
+    refused(&o, FUSION_ERROR_ARGUMENT, "cannot run f16");
+    fake_net_set_needs((uint64_t) 2 << 30, 1000);
+    o.precision = FUSION_PRECISION_AUTO;
+    refused(&o, FUSION_ERROR_MEMORY, "try a smaller max-context");
+    tiny_model_remove(g_steal_pointer(&folder));
+}
+
 static void
 test_memory(void)
 {
@@ -429,6 +453,7 @@ main(int argc, char **argv)
     g_test_add_func("/model/unwatch-from-its-callback", test_unwatch_from_its_callback);
     g_test_add_func("/model/refused", test_refused);
     g_test_add_func("/model/refused-files", test_refused_files);
+    g_test_add_func("/model/device-without-f16", test_device_without_f16);
     g_test_add_func("/model/memory", test_memory);
     g_test_add_func("/model/generation-config", test_generation_of_the_model);
     g_test_add_func("/model/default", test_default_model);
