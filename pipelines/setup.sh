@@ -56,7 +56,7 @@ need_packages() {
     rm -f "$log"
 }
 
-# build_project [MESON OPTION...]: configures once, builds what changed.
+# build_project [MESON OPTION...]: configures (anew where options are given), builds what changed.
 build_project() {
     local log
     log=$(mktemp)
@@ -64,6 +64,10 @@ build_project() {
         say "configuring $build"
         meson setup "$build" "$root" "$@" >"$log" 2>&1 ||
             { tail -n 30 "$log" >&2; die "meson setup failed (its last lines are above)"; }
+    elif [ $# -gt 0 ]; then
+        # An earlier command may have configured it for less.
+        meson configure "$build" "$@" >"$log" 2>&1 ||
+            { tail -n 30 "$log" >&2; die "meson configure failed (its last lines are above)"; }
     fi
     say "building (the first time takes a minute or two)"
     ninja -C "$build" >"$log" 2>&1 ||
