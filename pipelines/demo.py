@@ -122,8 +122,6 @@ class Demo:
             if known and duration > 0:
                 text = "%3d %%  %s of %.1f s" % (100 * position // duration, text, duration / Gst.SECOND)
             self.show(text)
-        if self.args.seconds and ok and position >= self.args.seconds * Gst.SECOND:
-            self.stop()
         return True
 
     def check_time(self):
