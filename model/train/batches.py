@@ -10,8 +10,8 @@ import torch
 
 from pool import CELLS, MOST, PLACES
 from recipe import prompt_pieces
-from scenes import COLOURS, KINDS
-from scenes.questions import FAMILIES, Object, QuestionMaker
+from scenes2d import COLOURS, KINDS
+from scenes2d.questions import FAMILIES, Object, QuestionMaker
 
 
 class Ring:

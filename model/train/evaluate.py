@@ -40,8 +40,8 @@ def read_lines(path):
 
 def scenes(a):
     from PIL import Image
-    from scenes import random_scene, render
-    from scenes.questions import Object, QuestionMaker
+    from scenes2d import random_scene, render
+    from scenes2d.questions import Object, QuestionMaker
     os.makedirs(a.folder, exist_ok=True)
     maker = QuestionMaker(random.Random(a.seed))
     lines = []

@@ -17,7 +17,7 @@ from PIL import Image
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
-from scenes import COLOURS, KINDS, random_scene, render  # noqa: E402
+from scenes2d import COLOURS, KINDS, random_scene, render  # noqa: E402
 
 MOST = 4
 CELLS = 12

@@ -8,8 +8,8 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 from fusion import tokenizer as bpe  # noqa: E402
-from scenes import COLOURS, KINDS  # noqa: E402
-from scenes.questions import Object, QuestionMaker, templates  # noqa: E402
+from scenes2d import COLOURS, KINDS  # noqa: E402
+from scenes2d.questions import Object, QuestionMaker, templates  # noqa: E402
 
 SPECIAL = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<vision_start>",
            "<vision_end>", "<|pad|>"]

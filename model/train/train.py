@@ -28,7 +28,7 @@ from fusion.losses import answer_loss, semantic_mapping_loss
 from fusion.tokenizer import Tokenizer
 from pool import draw_shard
 from recipe import build_tokenizer, generation_config, nano_config
-from scenes import COLOURS, KINDS
+from scenes2d import COLOURS, KINDS
 
 CLASSES = len(KINDS) + len(COLOURS)
 

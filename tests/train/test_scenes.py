@@ -22,9 +22,9 @@ except ImportError as e:
         sys.exit(77)
     raise unittest.SkipTest(str(e))
 
-from scenes import COLOURS, KINDS, Scene, Thing, random_scene, render       # noqa: E402
-from scenes.questions import FAMILIES, Object, QuestionMaker                # noqa: E402
-from scenes.scene import HELD_OUT_PAIRS                                     # noqa: E402
+from scenes2d import COLOURS, KINDS, Scene, Thing, random_scene, render       # noqa: E402
+from scenes2d.questions import FAMILIES, Object, QuestionMaker                # noqa: E402
+from scenes2d.scene import HELD_OUT_PAIRS                                     # noqa: E402
 
 
 class Scenes(unittest.TestCase):

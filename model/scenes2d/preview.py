@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Draws a contact sheet of random scenes: python3 -m scenes.preview OUT.png [first seed]"""
+"""Draws a contact sheet of random scenes: python3 -m scenes2d.preview OUT.png [first seed]"""
 
 import sys
 

@@ -2,7 +2,7 @@
 """The clip of the demonstration, with its truth: a red car, a blue ball and a yellow bicycle come and
 go in a street. Written through GStreamer as VP8 in WebM, with a JSON file beside it.
 
-    cd model && python3 -m scenes.clip ../pipelines/demo.webm
+    cd model && python3 -m scenes2d.clip ../pipelines/demo.webm
 
 Needs pycairo, NumPy and gst-launch-1.0 (gst-plugins-base and -good)."""
 
