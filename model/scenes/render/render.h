@@ -67,7 +67,8 @@ picture *renderer_collect(renderer *r, GError **error);
 picture *renderer_draw(renderer *r, const scene *s, GError **error);
 
 /* Writes the scene's osd texts over a finished picture (width * height * 3 bytes of sRGB), as
- * recorders do: after the sensor's noise and blur, before compression. ids are not touched. */
+ * recorders do: after the sensor's noise and blur, before compression. ids are not touched. The one
+ * function that another thread may call while the renderer draws: it reads the fonts only. */
 bool renderer_draw_osd(renderer *r, const scene *s, uint8_t *rgb, GError **error);
 
 G_END_DECLS
