@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What of a scene can be seen: its things with their truth, sorted into clear, doubtful and gone.
+
+Nothing may be asked about a doubtful thing, nor counted or denied where one of its name is: a person who looks
+at the picture could rightly say either. Sizes are in pixels of a picture 240 high."""
+
+from . import vocabulary as v
+from .grammar import NUMBERS, join
+from .vocabulary import article, plural
+
+HEIGHT = 240.0
+# A doubtful thing is cut or covered or small; below GONE pixels nobody sees it.
+SHARE, SIDE, PIXELS, GONE = 0.25, 8.0, 24.0, 3.0
+# For its colour; for the posture of a person; for what a person wears or holds.
+COLOUR_PIXELS, POSTURE_HEIGHT, WEAR_HEIGHT, HOLD_HEIGHT = 60.0, 22.0, 40.0, 60.0
+# One letter's width and a line's height on a sign.
+LETTER, LINE = 5.0, 9.0
+
+
+class Item:
+    """A thing of the scene, as seen."""
+
+    __slots__ = ("id", "noun", "colour", "posture", "wearing", "holding", "text", "relation", "main", "x", "y",
+                 "w", "h", "top", "depth", "pixels", "visible", "inside", "clear", "gone", "known")
+
+    def __init__(self, id, noun, colour, truth, width, height):
+        self.id, self.noun, self.colour = id, noun, colour
+        self.posture = self.holding = self.text = self.relation = None
+        self.wearing, self.main = (), False
+        self.gone, self.clear, self.known = True, False, True
+        if truth is None or not truth.get("pixels"):
+            return
+        scale = HEIGHT / height
+        self.pixels = truth["pixels"] * scale * scale
+        if self.pixels < GONE:
+            return
+        left, top, w, h = truth["box"]
+        self.gone = False
+        self.x, self.y = truth.get("centre") or (left + w / 2, top + h / 2)
+        self.w, self.h, self.top = w * width * scale, h * HEIGHT, top
+        self.depth, self.visible, self.inside = truth.get("depth"), truth["visible"], truth["inside"]
+        self.clear = (self.visible >= SHARE and self.inside >= SHARE and max(self.w, self.h) >= SIDE
+                      and self.pixels >= PIXELS)
+
+    @property
+    def person(self):
+        return self.noun in v.PEOPLE
+
+    @property
+    def colour_seen(self):
+        return self.colour if self.clear and self.colour and self.pixels >= COLOUR_PIXELS else None
+
+    @property
+    def posture_seen(self):
+        whole = self.clear and self.visible >= 0.5 and self.inside >= 0.6
+        return self.posture if whole and max(self.h, self.w) >= POSTURE_HEIGHT else None
+
+    @property
+    def head_seen(self):
+        """Whether one could tell if this person wears something."""
+        size = max(self.h, self.w) if self.clear else 0
+        return size >= WEAR_HEIGHT and self.visible >= 0.6 and self.inside >= 0.7 and self.top > 0.004
+
+    @property
+    def hands_seen(self):
+        return self.clear and self.h >= HOLD_HEIGHT and self.visible >= 0.8 and self.inside >= 0.85
+
+    @property
+    def text_seen(self):
+        if not self.clear or not self.text or self.visible < 0.9 or self.inside < 0.98:
+            return None
+        return self.text if self.w >= LETTER * (len(self.text) + 1) and self.h >= LINE else None
+
+
+# What the scenery of a place may show without being listed; used where no description tells.
+_UNLISTED = {"street": {"window", "door", "shelf"}, "car park": {"window", "door"}, "entrance": {"window", "door"},
+             "park": {"tree", "bush", "plant"}, "shop": {"shelf", "box", "bottle", "basket", "cabinet", "window", "door"},
+             "warehouse": {"shelf", "box", "cabinet", "pallet", "window", "door"}, "office": {"window", "door"},
+             "home": {"window", "door"}}
+_SURFACES = {"facade": {"window", "door"}, "shelf-clutter": {"shelf", "box", "bottle", "basket", "cabinet", "cup"},
+             "foliage": {"tree", "bush", "plant"}}
+
+
+def _scenery(scene, description):
+    """Nouns that the unlabelled scenery may show: they are never denied nor counted."""
+    if description is None:
+        return _UNLISTED[scene.place]
+    found = set(description.get("scenery") or ())
+    for box in description.get("boxes") or ():
+        surface = box.get("surface")
+        if surface and not box.get("id"):
+            for kind, nouns in _SURFACES.items():
+                if surface.startswith(kind):
+                    found |= nouns
+    for one in description.get("objects") or ():
+        if not one.get("id") and one.get("model") in v.MODELS:
+            found.add(v.MODELS[one["model"]]["noun"])
+    return found
+
+
+class View:
+    """The items of a picture by name. `extra`: things of the layout that the caption does not name."""
+
+    def __init__(self, scene, truth, description=None, extra=None):
+        self.scene = scene
+        seen = {t["id"]: t for t in truth["things"]}
+        width, height = truth.get("width", 320), truth.get("height", 240)
+        if extra is None:
+            extra = (description or {}).get("extra") or truth.get("extra") or ()
+        self.items = []
+        for thing in scene.things:
+            colour = thing.colour
+            if colour is None and thing.model:
+                colour = v.model_colour(thing.model)
+            item = Item(thing.id, thing.noun, colour, seen.get(thing.id), width, height)
+            item.posture = thing.posture or (v.model_posture(thing.model) if thing.model else None)
+            item.wearing, item.holding, item.text = thing.wearing, thing.holding, thing.text
+            item.relation, item.main = thing.relation, True
+            self.items.append(item)
+        for one in extra:
+            item = Item(one["id"], one["noun"], one.get("colour"), seen.get(one["id"]), width, height)
+            item.posture = one.get("posture")
+            item.wearing = tuple(one.get("wearing") or ())
+            item.known = False           # nobody has said what it wears or holds
+            self.items.append(item)
+        self.items = [i for i in self.items if not i.gone]
+        self.clear = [i for i in self.items if i.clear]
+        self.by_name, self.doubtful = {}, set()
+        for item in self.items:
+            names = [item.noun] + v.hypernyms(item.noun)
+            if v.NOUNS.get(item.noun, {}).get("group") == "furniture":
+                names.append("furniture")
+            if item.clear:
+                for name in names:
+                    self.by_name.setdefault(name, []).append(item)
+            else:
+                self.doubtful.update(names)
+            if item.holding:
+                self.doubtful.add(item.holding)
+            self.doubtful.update(item.wearing)
+        unlisted = _scenery(scene, description)
+        self.unlisted = set(unlisted)
+        present = set(self.by_name) | self.doubtful | self.unlisted
+        self.contested = self.doubtful | self.unlisted
+        for noun, others in v.CONTESTED.items():
+            if others & present:
+                self.contested.add(noun)
+        for noun in list(self.unlisted):
+            self.contested.update(v.hypernyms(noun))
+
+    def named(self, name):
+        return self.by_name.get(name, ())
+
+    def count(self, name):
+        """How many, or None where a person could disagree."""
+        return None if name in self.contested else len(self.by_name.get(name, ()))
+
+    def absent(self, name):
+        return name not in self.by_name and name not in self.contested
+
+    def alone(self, name):
+        """The only thing of that name, or None."""
+        some = self.by_name.get(name, ())
+        return some[0] if len(some) == 1 and name not in self.doubtful and name not in self.unlisted else None
+
+    def refer(self, item, rng, without=()):
+        """A definite name that only this thing has ("the red car"), or None. `without`: "colour", "posture"."""
+        ways = []
+        if self.alone(item.noun):
+            ways += [item.noun] * 4
+            for group in v.hypernyms(item.noun):
+                if self.alone(group):
+                    ways.append(group)
+            if item.colour_seen and "colour" not in without and not item.person:
+                ways += [item.colour + " " + item.noun] * 2
+        elif item.noun not in self.doubtful and item.noun not in self.unlisted:
+            same = self.named(item.noun)
+            if item.colour_seen and "colour" not in without:
+                if all(o.colour_seen and (o is item or o.colour != item.colour) for o in same):
+                    ways.append("%s in %s" % (item.noun, item.colour) if item.person else item.colour + " " + item.noun)
+            if item.posture_seen and "posture" not in without:
+                if all(o.posture_seen and (o is item or o.posture != item.posture) for o in same):
+                    ways.append(item.posture + " " + item.noun)
+            if item.wearing and item.head_seen and "wearing" not in without:
+                if all(o.known and o.head_seen and (o is item or not set(o.wearing) & set(item.wearing)) for o in same):
+                    ways.append("%s with the %s" % (item.noun, item.wearing[0]))
+        return "the " + rng.choice(ways) if ways else None
+
+
+def _third(items):
+    """The third of the picture that all are in, or None."""
+    sides = {"left" if i.x < 0.36 else "right" if i.x > 0.64 else "middle" if 0.42 < i.x < 0.58 else None for i in items}
+    return sides.pop() if len(sides) == 1 else None
+
+
+def _together(view, most):
+    """The clear things in groups of one noun, the most visible first."""
+    groups = {}
+    for item in view.clear:
+        if item.noun not in view.unlisted:
+            groups.setdefault(item.noun, []).append(item)
+    if len(groups) > most:               # things that nobody named come last
+        named = {i.noun for i in view.clear if i.main}
+        order = sorted(groups, key=lambda n: (n not in named, -sum(i.pixels for i in groups[n])))
+    else:
+        order = sorted(groups, key=lambda n: -sum(i.pixels for i in groups[n]))
+    return [groups[n] for n in order[:most]]
+
+
+def _several(items, noun):
+    if len(items) == 1:
+        return article(noun)
+    return (NUMBERS[len(items)] if len(items) < len(NUMBERS) else "many") + " " + plural(noun)
+
+
+def _exact(view, items):
+    """Whether the items are all that there are of their noun."""
+    return items[0].noun not in view.doubtful and items[0].noun not in view.contested - view.doubtful
+
+
+def listing(view, most=5):
+    """'a man, two cars and a tree', or 'nothing'; None where a number could be disputed."""
+    groups = _together(view, most)
+    if any(len(g) > 1 and g[0].noun in view.doubtful or g[0].noun in view.doubtful for g in groups):
+        return None
+    return join([_several(g, g[0].noun) for g in groups]) or "nothing"
+
+
+_WHERE = {"street": "on a street", "car park": "in a car park", "entrance": "at an entrance", "shop": "in a shop",
+          "office": "in an office", "warehouse": "in a warehouse", "home": "in a home", "park": "in a park"}
+
+
+def sentence(view, most=3):
+    """One plain sentence of what is seen, always in the same form, or None."""
+    groups = _together(view, most)
+    if any(g[0].noun in view.doubtful for g in groups):
+        return None
+    parts = []
+    for items in groups:
+        first, noun = items[0], items[0].noun
+        after = []
+        colours = {i.colour_seen for i in items}
+        words = noun
+        if len(colours) == 1 and first.colour_seen:
+            if first.person:
+                after.append("in " + first.colour)
+            else:
+                words = first.colour + " " + noun
+        postures = {i.posture_seen for i in items}
+        if first.person and len(postures) == 1 and first.posture_seen:
+            after.append(first.posture)
+        if len(items) == 1 and first.wearing and first.head_seen:
+            after.append("wearing " + join([article(w) for w in first.wearing]))
+        if len(items) == 1 and first.text_seen:
+            after.append('that says "%s"' % first.text)
+        third = _third(items)
+        if third:
+            after.append("in the middle" if third == "middle" else "on the " + third)
+        if len(items) == 1:
+            phrase = article(words)
+        else:
+            phrase = _several(items, noun)
+            if words != noun:
+                number = phrase.split(" ", 1)[0]
+                phrase = "%s %s %s" % (number, first.colour, plural(noun))
+        parts.append(" ".join([phrase] + after))
+    place = _WHERE[view.scene.place]
+    if view.scene.outdoors and view.scene.time != "day":
+        place += " at " + view.scene.time
+    if not parts:
+        if view.doubtful:
+            return None
+        text = "an empty " + view.scene.place
+        if view.scene.outdoors and view.scene.time != "day":
+            text += " at " + view.scene.time
+    else:
+        text = join(parts) + " " + place
+    return text[0].upper() + text[1:] + "."

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The words for things: nouns with their plurals, groups, places and colours, as assets/things.json says.
+
+A *noun* is what a model is called ("car"); a *group* is what several nouns are also called ("vehicle")."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from .scene import COLOURS, PLACES
+
+THINGS_JSON = Path(__file__).parent / "assets" / "things.json"
+
+# Nouns that may be called otherwise by users; the answers keep the project's own word.
+SYNONYMS = {"bicycle": ["bike", "cycle"], "motorbike": ["motorcycle"], "man": ["guy"], "child": ["kid"],
+            "person": ["human", "human being"], "sofa": ["couch"], "trash can": ["garbage can", "bin", "dustbin"],
+            "tv": ["television", "tv set"], "fridge": ["refrigerator"], "car": ["automobile"],
+            "truck": ["lorry"], "street lamp": ["street light", "lamp post"], "cup": ["mug"],
+            "cone": ["traffic cone"], "hydrant": ["fire hydrant"], "extinguisher": ["fire extinguisher"],
+            "stroller": ["pram", "buggy"], "woman": ["lady"], "animal": ["pet"], "vest": ["safety vest"]}
+IRREGULAR = {"man": "men", "woman": "women", "child": "children", "person": "people", "bus": "buses",
+             "bench": "benches", "shelf": "shelves", "box": "boxes", "bush": "bushes", "couch": "couches",
+             "lady": "ladies"}
+
+# A noun on the left may be called what is on the right, or be taken for it from afar: where one of the right
+# is seen, nobody can say that the left is not there, nor count it.
+CONTESTED = {"sign": {"stop sign"}, "lamp": {"street lamp"}, "plant": {"tree", "bush"}, "bush": {"plant", "tree"},
+             "tree": {"plant", "bush"},
+             "table": {"desk"}, "desk": {"table"}, "chair": {"wheelchair", "bench", "sofa"}, "bag": {"suitcase"},
+             "suitcase": {"bag"}, "hat": {"helmet"}, "helmet": {"hat"}, "shelf": {"cabinet"},
+             "cabinet": {"shelf", "fridge"}, "barrel": {"trash can"}, "trash can": {"barrel"},
+             "scooter": {"motorbike", "bicycle"}, "motorbike": {"scooter"}, "tv": {"laptop"},
+             "van": {"bus", "truck"}, "truck": {"van"}, "bench": {"sofa", "chair"}, "sofa": {"bench", "bed"},
+             "bed": {"sofa"}, "box": {"basket"}, "basket": {"box"}, "toilet": {"sink"}, "sink": {"toilet"},
+             "stroller": {"wheelchair"}, "wheelchair": {"stroller"}, "cup": {"bottle"}, "bottle": {"extinguisher"}}
+# What is likely mistaken for a thing, for questions whose answer is no.
+CONFUSABLE = {"car": ["van", "truck", "bus"], "van": ["car", "truck", "bus"], "truck": ["van", "bus", "car"],
+              "bus": ["truck", "van"], "bicycle": ["motorbike", "scooter", "stroller"],
+              "motorbike": ["bicycle", "scooter"], "man": ["woman", "child"], "woman": ["man", "child"],
+              "child": ["man", "woman", "dog"], "dog": ["cat", "horse"], "cat": ["dog"], "horse": ["dog"],
+              "chair": ["table", "sofa"], "table": ["chair", "bed"], "sofa": ["chair", "bed"],
+              "tree": ["street lamp", "fence"], "bottle": ["cup", "box"], "box": ["bag", "suitcase"],
+              "door": ["window"], "window": ["door", "tv"], "cone": ["hydrant", "umbrella"]}
+
+UNKNOWN = ["giraffe", "elephant", "airplane", "boat", "piano", "train", "zebra", "guitar", "kite", "bear",
+           "helicopter", "snowman", "cow", "sheep", "bird", "duck", "banana", "pizza", "clock", "book", "phone",
+           "camera", "tractor", "crane", "statue", "swing", "tank", "rabbit", "lion", "monkey", "drone", "robot"]
+
+
+def _load():
+    if not THINGS_JSON.exists():
+        return {"nouns": _without_models()}
+    with open(THINGS_JSON, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def _without_models():
+    out = "street,car park,entrance,park"
+    inn = "shop,office,warehouse,home"
+    rows = """man person 3 0 *|woman person 3 0 *|child person 2 0 *|car vehicle 3 1 street,car park,entrance
+van vehicle 1.5 1 street,car park,entrance,warehouse|bus vehicle 1 1 street,car park
+truck vehicle 1.2 1 street,car park,warehouse|bicycle vehicle 1.5 1 OUT|motorbike vehicle 1 1 street,car park
+scooter vehicle .8 1 street,car park,entrance|forklift vehicle 1 1 warehouse|dog animal 1.5 1 OUT,home
+cat animal 1 1 home,park,street|horse animal .6 1 park|chair furniture 1.2 1 office,home,shop,entrance
+table furniture 1.2 1 office,home,shop|sofa furniture 1 1 home,office,entrance|bed furniture .8 1 home
+bench furniture 1 1 park,street,entrance|shelf furniture .6 1 shop,warehouse,home,office
+cabinet furniture .6 1 office,home|desk furniture .8 1 office,home|stroller - .7 1 park,street,shop,entrance
+wheelchair - .7 1 entrance,shop,office,street|door - .6 1 entrance,office,home,shop|window - .4 0 home,office
+tree - 1.2 0 OUT|bush - .7 0 OUT|plant - .8 0 INN,entrance|fence - .5 1 park,street,car park
+lamp - .6 1 home,office|street_lamp - .6 0 street,car park,park|hydrant - .7 1 street,car park
+trash_can - .9 1 *|mailbox - .6 1 street,entrance|bottle - 1 1 INN|cup - .7 1 home,office,shop|box - 1.2 1 INN,entrance
+bag - 1 1 *|suitcase - .8 1 street,entrance,shop,home|ball - .8 1 park,home,street|umbrella - .7 1 street,park,entrance
+cone - 1 1 street,car park,warehouse|pallet - .7 0 warehouse|barrel - .7 1 warehouse,street|ladder - .7 1 warehouse,home,shop
+tent - .6 1 park|fountain - .4 0 park|extinguisher - .6 0 office,warehouse,shop,entrance|basket - .6 1 home,shop
+tv - .6 0 home,office|laptop - .7 1 office,home,shop|fridge - .5 1 home,shop|washing_machine - .4 1 home|toilet - .3 0 home
+sink - .3 0 home|sign - 1.5 1 *|stop_sign - .6 0 street,car park|traffic_light - .7 0 street|fire - .4 0 OUT,warehouse
+hat - 0 1 *|helmet - 0 1 *|vest - 0 1 *|hand - .3 0 INN"""
+    nouns = {}
+    for row in rows.replace("\n", "|").split("|"):
+        noun, group, often, paint, where = row.split(" ", 4)
+        where = where.replace("OUT", out).replace("INN", inn)
+        nouns[noun.replace("_", " ")] = {"group": None if group == "-" else group, "weight": float(often),
+                                         "paintable": paint == "1",
+                                         "places": PLACES if where == "*" else where.split(",")}
+    return nouns
+
+
+_THINGS = _load()
+NOUNS = _THINGS["nouns"]
+MODELS = {m["name"]: m for m in _THINGS.get("models", [])}
+GROUPS = sorted({n["group"] for n in NOUNS.values() if n.get("group")})
+GROUP_NOUNS = {g: [n for n, about in NOUNS.items() if about.get("group") == g] for g in GROUPS}
+PEOPLE = GROUP_NOUNS.get("person", [])
+# Groups that are counted and named alone ("How many vehicles?"); furniture is a mass word.
+COUNTED_GROUPS = [g for g in GROUPS if g in ("person", "vehicle", "animal")]
+WORN = [n for n in ("hat", "helmet", "vest") if n in NOUNS]
+HELD = [n for n in ("bag", "box", "umbrella", "suitcase", "ball", "basket", "cup", "bottle") if n in NOUNS]
+# One of its kind in a picture, or always belonging to somebody: never counted.
+UNCOUNTED = {"hand", "fire", "fountain", "hat", "helmet", "vest", "toilet", "sink", "washing machine", "window",
+             "door", "fence", "shelf", "tv", "fridge"}
+
+
+def paintable(noun):
+    return bool(NOUNS[noun].get("paintable"))
+
+
+def weight(noun):
+    return float(NOUNS[noun].get("weight", 1.0))
+
+
+def places(noun):
+    return NOUNS[noun].get("places") or PLACES
+
+
+def plural(noun):
+    """The plural of a noun, of a group or of a synonym."""
+    about = NOUNS.get(noun)
+    if about and about.get("plural"):
+        return about["plural"]
+    head, _, last = noun.rpartition(" ")
+    if last in IRREGULAR:
+        last = IRREGULAR[last]
+    elif last.endswith(("s", "x", "ch", "sh")):
+        last += "es"
+    else:
+        last += "s"
+    return (head + " " + last).strip()
+
+
+def hypernyms(noun):
+    """What the noun is also called: its group, if it has one with a name that users say."""
+    group = NOUNS.get(noun, {}).get("group")
+    return [group] if group and group != "furniture" else []
+
+
+def article(words):
+    """'a' or 'an' before the words, with them."""
+    return ("an " if words[:1].lower() in "aeiou" else "a ") + words
+
+
+def _fraction(*words):
+    """A fixed number in [0, 1) for the words, on every machine the same."""
+    return int.from_bytes(hashlib.sha256("/".join(words).encode()).digest()[:4], "big") / 2.0 ** 32
+
+
+HELD_OUT_SHARE = 0.08
+HELD_OUT_PAIRS = frozenset((c, n) for n in sorted(NOUNS) if paintable(n) for c in COLOURS
+                           if _fraction("pair", c, n) < HELD_OUT_SHARE)
+
+
+def held_out_pair(colour, noun):
+    """Whether training never sees this colour on this noun, and never asks about it."""
+    return (colour, noun) in HELD_OUT_PAIRS
+
+
+def colours_for(noun, held_out=False):
+    """The colours that a thing may have: all but the held-out ones in training."""
+    if held_out:
+        return COLOURS
+    return _TRAINING_COLOURS.get(noun, COLOURS)
+
+
+_TRAINING_COLOURS = {n: [c for c in COLOURS if (c, n) not in HELD_OUT_PAIRS] for n in NOUNS}
+
+
+def nouns_at(place):
+    """[(noun, weight)] of what is plausible at the place."""
+    return _AT[place]
+
+
+_AT = {p: [(n, weight(n)) for n in NOUNS if p in places(n)] for p in PLACES}
+
+
+def model_colour(model):
+    """The colour that a model has when it is not painted, or None."""
+    return MODELS.get(model, {}).get("colour")
+
+
+def model_posture(model):
+    return MODELS.get(model, {}).get("posture")
