@@ -138,9 +138,9 @@ def _groups(rng, place, progress):
     if rng.random() < 0.5 * min(1.0, 0.3 + progress):
         # The lower counts come with all the other pictures.
         most = max(2, min(8, int(2 + 6 * progress)))
-        weights = [6, 7, 10, 13, 15, 17, 7, 5][:most]
+        weights = [3, 5, 9, 13, 15, 17, 7, 5][:most]
         sizes.append(rng.choices(range(1, most + 1), weights)[0])
-        sizes += [rng.choices([1, 2, 3], [7, 2, 1])[0] for _ in range(rng.choices([0, 1, 2], [4, 4, 2])[0])]
+        sizes += [rng.choices([1, 2, 3], [7, 2, 1])[0] for _ in range(rng.choices([0, 1, 2, 3], [2, 4, 3, 1])[0])]
     else:
         most = max(1, min(5, int(1 + 4 * progress)))
         sizes = [rng.choices([1, 2, 3], [80, 13, 7])[0] if progress > 0.15 else 1
@@ -183,7 +183,7 @@ def _attributes(rng, group, place, held_out, progress):
     person = noun == "person" or noun in v.PEOPLE
     single = progress < 0.2                            # at most one attribute at the beginning
     if noun != "person" and v.paintable(noun) and rng.random() < (0.35 if person else 0.85):
-        if len(things) > 1 and rng.random() < 0.45:
+        if len(things) > 1 and rng.random() < 0.55:
             colour = _colour(rng, noun, held_out, None)
             for thing in things:
                 thing.colour = colour
@@ -214,7 +214,7 @@ def _attributes(rng, group, place, held_out, progress):
                 worn.append("vest")
             for thing in things:
                 thing.wearing = tuple(worn)
-            group.words["wearing"] = rng.choice(["wearing", "wearing", "with", "in"])
+            group.words["wearing"] = rng.choice(["wearing", "wearing", "with"])
             group.shown.add("wearing")
             if single:
                 return
@@ -301,6 +301,96 @@ def _sides(rng, groups, progress):
                 thing.distance = distance
             group.words["distance"] = rng.choice(DISTANCE_PHRASES[distance])
             group.shown.add("distance")
+
+
+# A scene once more, with one thing changed.
+
+_ALIKE = {"man": "woman", "woman": "man", "car": "van", "van": "truck", "truck": "bus", "bus": "truck", "dog": "cat",
+          "cat": "dog", "bicycle": "motorbike", "motorbike": "bicycle", "chair": "table", "table": "chair",
+          "bottle": "cup", "cup": "bottle", "box": "bag", "bag": "box"}
+_MIRRORED = {"left": "right", "right": "left", "left of": "right of", "right of": "left of"}
+
+
+def twin(rng, scene):
+    """The scene with one difference (a thing gone, another colour, posture or noun, or the sides swapped) and a
+    caption of its own, or None where there is nothing to change. With the same seed the rest of the picture stays."""
+    if not scene.things:
+        return None
+    other = Scene.from_json(scene.to_json())
+    things = other.things
+    targets = {t.relation[1] for t in things if t.relation}
+    thing = rng.choice(things)
+    ways = ["sides"] if any(t.side in ("left", "right") or t.relation and t.relation[0] in _MIRRORED
+                            for t in things) else []
+    if thing.id not in targets:
+        ways += ["gone"] * 2
+    if thing.colour:
+        ways += ["colour"] * 2
+    if thing.noun in _ALIKE and _ALIKE[thing.noun] in v.NOUNS and not thing.relation and thing.id not in targets:
+        ways.append("noun")
+    postures = [p for p in ("standing", "sitting", "lying") if p != thing.posture and _has_posture(thing.noun, p)]
+    if thing.posture and postures and not thing.relation and not thing.holding and not thing.wearing:
+        ways.append("posture")
+    if not ways:
+        return None
+    way = rng.choice(ways)
+    if way == "gone":
+        things.remove(thing)
+    elif way == "colour":
+        thing.colour = rng.choice([c for c in v.colours_for(thing.noun, scene.held_out) if c != thing.colour])
+    elif way == "posture":
+        thing.posture = rng.choice(postures)
+    elif way == "noun":
+        thing.noun, thing.model = _ALIKE[thing.noun], None
+        if thing.colour and thing.colour not in v.colours_for(thing.noun, scene.held_out) or not v.paintable(thing.noun):
+            thing.colour = None
+        if thing.posture and not _has_posture(thing.noun, thing.posture):
+            thing.posture = None
+    else:
+        for one in things:
+            one.side = _MIRRORED.get(one.side, one.side)
+            if one.relation:
+                one.relation = (_MIRRORED.get(one.relation[0], one.relation[0]), one.relation[1])
+    if way in ("noun", "posture"):
+        thing.model = None
+    write_caption(rng, other)
+    return other
+
+
+def write_caption(rng, scene):
+    """Gives a scene whose things are known a caption and its steps."""
+    groups, by_key = [], {}
+    for thing in scene.things:
+        key = (thing.noun, thing.posture, thing.holding, thing.wearing, thing.text, thing.side, thing.distance,
+               thing.relation, thing.id if thing.holding or thing.relation else 0, thing.colour is None)
+        if key in by_key:
+            by_key[key].things.append(thing)
+        else:
+            by_key[key] = _Group(thing.noun, [thing])
+            groups.append(by_key[key])
+    by_id = {t.id: g for g in groups for t in g.things}
+    for group in groups:
+        first = group.first
+        for key, phrases in (("posture", POSTURE_PHRASES), ("side", SIDE_PHRASES), ("distance", DISTANCE_PHRASES)):
+            if getattr(first, key):
+                group.words[key] = rng.choice(phrases[getattr(first, key)])
+                group.shown.add(key)
+        if all(t.colour for t in group.things):
+            group.shown.add("colour")
+        if first.wearing:
+            group.words["wearing"] = "wearing"
+            group.shown.add("wearing")
+        if first.holding:
+            group.words["holding"] = "holding"
+            group.shown.add("holding")
+        if first.text:
+            group.words["text"] = rng.choice(TEXT_PHRASES[:-1])
+            group.shown.add("text")
+        if first.relation and first.relation[1] in by_id and len(by_id[first.relation[1]].things) == 1:
+            group.words["relation"] = RELATION_PHRASES[first.relation[0]][0]
+            group.target = by_id[first.relation[1]]
+            group.shown.add("relation")
+    _write(rng, scene, groups)
 
 
 # Words from groups.

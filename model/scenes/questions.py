@@ -21,9 +21,10 @@ from .view import View, listing, sentence
 from .vocabulary import article, plural
 
 # How often each family is asked, where the picture allows it.
-WEIGHTS = {"presence": 15, "attribute": 12, "colour": 13, "count": 17, "spatial": 15, "posture": 9, "scene": 4,
+WEIGHTS = {"presence": 15, "attribute": 12, "colour": 14, "count": 17, "spatial": 16, "posture": 9, "scene": 4,
            "indoors": 3, "time": 3, "text": 5, "comparison": 6, "caption": 3, "absent": 2}
 _OPPOSITE = {"left": "right", "right": "left"}
+_NEVER_MISTYPED = {"left", "right", "grey", "than"} | set(COLOURS)
 _WORDINGS = words_of.all_wordings()
 
 
@@ -36,7 +37,7 @@ def _users_way(text, rng):
         text = text[:-1]
     if rng.random() < 0.06 and not quoted:
         words = text.split(" ")
-        choice = [i for i, w in enumerate(words) if len(w) > 3 and w.isalpha() and w.lower() not in _OPPOSITE]
+        choice = [i for i, w in enumerate(words) if len(w) > 3 and w.isalpha() and w.lower() not in _NEVER_MISTYPED]
         if choice:
             k = rng.choice(choice)
             word = words[k]
@@ -95,8 +96,8 @@ class QuestionMaker:
             table = families
         else:
             table = {f: WEIGHTS[f] for f in (families or FAMILIES)}
-        table = {f: w * self._boost(view, f) for f, w in table.items()}
-        names, weights = list(table), list(table.values())
+        names = list(table)
+        weights = [table[f] * self._boost(view, f) * self._behind(f, table) for f in names]
         out, missed = [], {}
         for _ in range(4 * n):
             if len(out) == n or sum(weights) <= 0:
@@ -109,6 +110,12 @@ class QuestionMaker:
             if missed[family] >= 4:
                 weights[names.index(family)] = 0
         return out
+
+    def _behind(self, family, table):
+        """More for a family that has had less than its share: not every picture gives it."""
+        had = self.balance.counts.get("family", {})
+        share = table[family] / sum(table.values())
+        return min(4.0, (share * sum(had.values()) + 10) / (had.get(family, 0) + 10)) ** 1.5
 
     @staticmethod
     def _boost(view, family):
@@ -124,6 +131,7 @@ class QuestionMaker:
             return False
         asked.add(fact)
         self.balance.add(keys, answer)
+        self.balance.add([("family", 0, 0)], question.family)
         if not self.plain:
             question = question._replace(text=_users_way(question.text, self.rng))
         out.append(question)
@@ -151,6 +159,9 @@ class QuestionMaker:
         name = self._name(noun)
         if colour == "gray" and not self.plain and self.rng.random() < 0.15:
             colour = "grey"
+        if noun == "person" or noun in v.PEOPLE:      # a colour is that of the clothes
+            after = " in " + colour if colour else ""
+            return {"a": article(name) + after, "n": name + after, "p": plural(name) + after}
         before = colour + " " if colour else ""
         return {"a": article(before + name), "n": before + name, "p": before + plural(name)}
 
@@ -228,18 +239,18 @@ class QuestionMaker:
     def _coloured(self, view):
         """Is there a red car?"""
         rng = self.rng
-        items = [i for i in view.clear if i.colour_seen and not i.person]
+        items = [i for i in view.clear if i.colour_seen]
         if not items:
             return None
         one = rng.choice(items)
         if rng.random() < 0.5:
             noun, colour = one.noun, one.colour
-            if rng.random() < 0.1 and v.hypernyms(noun):
+            if rng.random() < (0.4 if one.person else 0.1) and v.hypernyms(noun):
                 noun = v.hypernyms(noun)[0]
         else:
             others = [i.colour for i in items if i.colour != one.colour]
             if rng.random() < 0.6:      # the right noun in another colour, of another thing if there is one
-                noun = one.noun
+                noun = "person" if one.person and rng.random() < 0.4 else one.noun
                 colour = rng.choice(others if others and rng.random() < 0.6 else COLOURS)
             else:                       # the right colour on another noun
                 colour = one.colour
@@ -253,8 +264,6 @@ class QuestionMaker:
         there = [i for i in view.named(noun) if i.colour_seen == colour]
         if not there:
             if noun in view.contested or any(not i.colour_seen for i in view.named(noun)):
-                return None
-            if noun in v.PEOPLE:
                 return None
         answer = "yes" if there else "no"
         keys = [(("coloured", noun), 2, 1.0), (("coloured", colour), 2, 1.0)]
@@ -334,15 +343,19 @@ class QuestionMaker:
         one = min((rng.choice(items) for _ in range(2)), key=lambda i: self.balance.given(("colour",), i.colour))
         if not one.colour_seen:
             return None
+        many = view.named(one.noun)
+        keys = [(("colour", one.noun), len(COLOURS) + 1, 1.4), (("colour",), len(COLOURS) + 1, 1.25)]
+        if not self.held_out and v.held_out_pair(one.colour, one.noun):
+            return None
+        if len(many) > 1 and not one.person and view.count(one.noun) and all(i.colour_seen == one.colour for i in many):
+            return self._make("COLOURS", "colour", one.colour, keys, ("colours", one.noun), many,
+                              p=plural(self._name(one.noun)))
         name = view.refer(one, rng, without=("colour",))
         if not name:
             return None
         name = name[4:]
         if name in v.NOUNS:
             name = self._name(name)
-        if not self.held_out and v.held_out_pair(one.colour, one.noun):
-            return None
-        keys = [(("colour", one.noun), len(COLOURS) + 1, 1.3), (("colour",), len(COLOURS) + 1, 1.1)]
         return self._make("CLOTHES" if one.person else "COLOUR", "colour", one.colour, keys, ("colour", one.id), [one],
                           n=name)
 
@@ -363,7 +376,7 @@ class QuestionMaker:
         number = view.count(name)
         if number is None or number > 8:
             return None
-        keys = [(("count", name), 7, 1.2), (("count",), 7, 1.05)]
+        keys = [(("count", name), 7, 1.25), (("count",), 7, 1.12)]
         there = view.named(name)
         return self._make("COUNT", "count", str(number), keys, ("count", name), there, p=plural(self._name(name)))
 
@@ -700,7 +713,7 @@ class QuestionMaker:
             text = sentence(view)
             return text and self._make("DESCRIBE", "caption", text, [], ("describe",), view.clear)
         text = listing(view)
-        if text == "nothing" and (view.contested or not self.balance.welcome([(("list",), 12, 1.0)], text)):
+        if text == "nothing" and (view.items or not self.balance.welcome([(("list",), 12, 1.0)], text)):
             return None
         return text and self._make("LIST", "caption", text, [(("list",), 12, 1.0)] if text == "nothing" else [],
                                    ("list",), view.clear)

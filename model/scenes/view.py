@@ -109,10 +109,7 @@ class View:
             extra = (description or {}).get("extra") or truth.get("extra") or ()
         self.items = []
         for thing in scene.things:
-            colour = thing.colour
-            if colour is None and thing.model:
-                colour = v.model_colour(thing.model)
-            item = Item(thing.id, thing.noun, colour, seen.get(thing.id), width, height)
+            item = Item(thing.id, thing.noun, thing.colour, seen.get(thing.id), width, height)
             item.posture = thing.posture or (v.model_posture(thing.model) if thing.model else None)
             item.wearing, item.holding, item.text = thing.wearing, thing.holding, thing.text
             item.relation, item.main = thing.relation, True
@@ -197,7 +194,7 @@ def _together(view, most):
     """The clear things in groups of one noun, the most visible first."""
     groups = {}
     for item in view.clear:
-        if item.noun not in view.unlisted:
+        if item.main or item.noun not in view.unlisted:
             groups.setdefault(item.noun, []).append(item)
     if len(groups) > most:               # things that nobody named come last
         named = {i.noun for i in view.clear if i.main}
@@ -213,15 +210,10 @@ def _several(items, noun):
     return (NUMBERS[len(items)] if len(items) < len(NUMBERS) else "many") + " " + plural(noun)
 
 
-def _exact(view, items):
-    """Whether the items are all that there are of their noun."""
-    return items[0].noun not in view.doubtful and items[0].noun not in view.contested - view.doubtful
-
-
 def listing(view, most=5):
     """'a man, two cars and a tree', or 'nothing'; None where a number could be disputed."""
     groups = _together(view, most)
-    if any(len(g) > 1 and g[0].noun in view.doubtful or g[0].noun in view.doubtful for g in groups):
+    if any(g[0].noun in view.doubtful for g in groups):
         return None
     return join([_several(g, g[0].noun) for g in groups]) or "nothing"
 
@@ -268,7 +260,7 @@ def sentence(view, most=3):
     if view.scene.outdoors and view.scene.time != "day":
         place += " at " + view.scene.time
     if not parts:
-        if view.doubtful:
+        if view.items:
             return None
         text = "an empty " + view.scene.place
         if view.scene.outdoors and view.scene.time != "day":

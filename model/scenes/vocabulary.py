@@ -92,6 +92,9 @@ GROUPS = sorted({n["group"] for n in NOUNS.values() if n.get("group")})
 GROUP_NOUNS = {g: [n for n, about in NOUNS.items() if about.get("group") == g] for g in GROUPS}
 PEOPLE = GROUP_NOUNS.get("person", [])
 # Groups that are counted and named alone ("How many vehicles?"); furniture is a mass word.
+for _noun in ("door", "window"):                       # vehicles have them, too
+    CONTESTED[_noun] = {"door", "window", *GROUP_NOUNS.get("vehicle", ())} - {_noun}
+CONTESTED["hand"] = set(PEOPLE)
 COUNTED_GROUPS = [g for g in GROUPS if g in ("person", "vehicle", "animal")]
 WORN = [n for n in ("hat", "helmet", "vest") if n in NOUNS]
 HELD = [n for n in ("bag", "box", "umbrella", "suitcase", "ball", "basket", "cup", "bottle") if n in NOUNS]
@@ -168,12 +171,7 @@ def nouns_at(place):
     return _AT[place]
 
 
-_AT = {p: [(n, weight(n)) for n in NOUNS if p in places(n)] for p in PLACES}
-
-
-def model_colour(model):
-    """The colour that a model has when it is not painted, or None."""
-    return MODELS.get(model, {}).get("colour")
+_AT = {p: [(n, weight(n)) for n in NOUNS if p in places(n) and n not in WORN] for p in PLACES}
 
 
 def model_posture(model):

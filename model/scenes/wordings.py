@@ -23,6 +23,10 @@ COLOUR = ["What color is the {n}?", "What colour is the {n}?", "What is the colo
           "Which colour does the {n} have?", "The {n} is what color?", "What color does the {n} have?",
           "Which color has the {n}?", "Tell me the color of the {n}.", "What's the color of the {n}?",
           HELD_OUT, "In what color is the {n}?", "Name the color of the {n}.", "How is the {n} colored?"]
+COLOURS = ["What color are the {p}?", "What colour are the {p}?", "Which color are the {p}?", "What is the color of the {p}?",
+           "Which color do the {p} have?", "The {p} are what color?", "Color of the {p}?", "What's the color of the {p}?",
+           "What color do the {p} have?", "Tell me the color of the {p}.", HELD_OUT, "In what color are the {p}?",
+           "Name the color of the {p}."]
 CLOTHES = ["What color does the {n} wear?", "What color is the {n} wearing?", "What color are the {n}'s clothes?",
            "Which color are the clothes of the {n}?", "What colour does the {n} wear?", "In what color is the {n} dressed?",
            "What is the color of the {n}'s clothes?", "Which colour does the {n} wear?", "What color are the clothes of the {n}?",
