@@ -1,36 +1,40 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Measures a model on scenes it never saw, through the engine or through PyTorch.
+"""Measures a model on scenes it never saw and on real footage, through the engine.
 
-    python3 evaluate.py scenes DIR [--pictures 600]     draws DIR/*.png and DIR/questions.jsonl
-    python3 evaluate.py batch QUESTIONS [FOLDER]        the input of `fusion-ask --batch`, to stdout
-    python3 evaluate.py torch MODEL QUESTIONS [FOLDER]  answers by PyTorch (pictures only), to stdout
-    python3 evaluate.py table QUESTIONS ANSWERS         a table per kind of question, Markdown
+    python3 evaluate.py card MODEL                     everything below; prints the card's tables and
+                                                       writes MODEL/measured.json
 
-So a measurement of the engine is
+    python3 evaluate.py scenes DIR [--pictures 800]    draws DIR/*.png and DIR/questions.jsonl, and
+                                                       DIR/training.jsonl for the question-only model
+    python3 evaluate.py engine MODEL QUESTIONS ANSWERS answers by `fusion-ask --batch`; goes on where it
+                                                       stopped
+    python3 evaluate.py torch MODEL QUESTIONS ANSWERS  answers by PyTorch (pictures only)
+    python3 evaluate.py guess TRAINING QUESTIONS ANSWERS   answers without looking
+    python3 evaluate.py table QUESTIONS ANSWERS [GUESSES]  the figures as Markdown
 
-    python3 evaluate.py scenes /tmp/held-out
-    python3 evaluate.py batch /tmp/held-out/questions.jsonl > /tmp/batch.jsonl
-    fusion-ask --model ../nano --batch /tmp/batch.jsonl > /tmp/answers.jsonl
-    python3 evaluate.py table /tmp/held-out/questions.jsonl /tmp/answers.jsonl
-
-QUESTIONS has a line {"file", "at", "question", "answers", "kind"} per question, FOLDER is where its
-files are (else the folder of QUESTIONS); ANSWERS a line with "question" and "result" per question, in
-the same order."""
+QUESTIONS has a line {"file", "at", "question", "answers", "kind"} per question; --files names the folder of
+its files (else the folder of QUESTIONS). ANSWERS has a line with "question" and "result" for each, in the
+same order. Real footage is looked for in --clips, else ../shared/clips beside the project; without it
+its tables are left out. FUSION_BUILD names the build folder (else build/)."""
 
 import argparse
+import hashlib
 import itertools
 import json
-import math
 import os
-import random
-import re
+import statistics
+import subprocess
 import sys
+import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+import card as page
+import held_out
+import scores
+from held_out import find_program, write_lines
 
-FIRST_SEED = 20_000_000         # far from the seeds that training and its own checks use
-ALWAYS = ("presence", "colour", "attribute", "count")
-REST = ("relation", "side", "check", "what", "scene", "describe")
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.abspath(os.path.join(HERE, "..", ".."))
+STAGES = ("preprocess_ms", "global_ms", "guided_ms", "prefill_ms", "decode_ms")
 
 
 def read_lines(path):
@@ -38,141 +42,306 @@ def read_lines(path):
         return [json.loads(line) for line in f if line.strip()]
 
 
-def scenes(a):
-    from PIL import Image
-    from scenes2d import random_scene, render
-    from scenes2d.questions import Object, QuestionMaker
-    os.makedirs(a.folder, exist_ok=True)
-    maker = QuestionMaker(random.Random(a.seed))
-    lines = []
-    for i in range(a.pictures):
-        scene = random_scene(FIRST_SEED + i, held_out=True)
-        picture, _ = render(scene)
-        name = "scene-%04d.png" % i
-        Image.fromarray(picture).save(os.path.join(a.folder, name))
-        things = [Object(t.kind, t.colour, t.box[0] + t.box[2] / 2, t.box[1] + t.box[3] / 2)
-                  for t in scene.things]
-        families = list(ALWAYS) + [REST[i % len(REST)], REST[(i + 2) % len(REST)]]
-        for family in families:
-            q = maker.ask(things, scene.place, family)
-            if q:
-                lines.append({"file": name, "at": 0, "question": q.text, "answers": [q.answer],
-                              "kind": family, "things": len(things)})
-    with open(os.path.join(a.folder, "questions.jsonl"), "w", encoding="utf-8") as f:
-        for line in lines:
-            f.write(json.dumps(line, ensure_ascii=False) + "\n")
-    print("%d pictures, %d questions in %s" % (a.pictures, len(lines), a.folder))
+def digest(path):
+    with open(path, "rb") as f:
+        return hashlib.sha256(f.read()).hexdigest()
 
 
-def groups(a):
-    """(path, time, lines) of questions that follow each other about the same picture"""
-    folder = a.files or os.path.dirname(os.path.abspath(a.questions))
-    for (name, at), lines in itertools.groupby(read_lines(a.questions),
-                                               lambda x: (x["file"], x["at"])):
-        yield os.path.abspath(os.path.join(folder, name)), at, list(lines)
+# ---- the set -------------------------------------------------------------------------------------
+
+def scenes(folder, pictures=800, questions=4000, guess_pictures=1500, seed=0, pack=None):
+    os.makedirs(folder, exist_ok=True)
+    renderer = held_out.renderer(pack)
+    each = -(-questions // pictures) + 1
+    lines = held_out.make_set(held_out.Language(True, 5 + seed), renderer, folder, pictures, questions,
+                              each, held_out.FIRST_SEED + seed)
+    training = held_out.make_set(held_out.Language(False, 6 + seed), renderer, folder, guess_pictures,
+                                 guess_pictures * 26, 26, held_out.FIRST_SEED + 10_000_000 + seed,
+                                 keep_pictures=False)
+    write_lines(os.path.join(folder, "training.jsonl"), training)
+    write_lines(os.path.join(folder, "questions.jsonl"), lines)
+    kinds = {}
+    for line in lines:
+        kinds[line["kind"]] = kinds.get(line["kind"], 0) + 1
+    print("%d questions in %s: %s; %d for the question-only model"
+          % (len(lines), folder, ", ".join("%s %d" % k for k in sorted(kinds.items())), len(training)),
+          flush=True)
 
 
-def batch(a):
-    for path, at, lines in groups(a):
-        print(json.dumps({"file": path, "at": at, "questions": [x["question"] for x in lines]},
-                         ensure_ascii=False))
+# ---- answers -------------------------------------------------------------------------------------
+
+def moments(lines):
+    """(file, time, lines) of questions that follow each other about the same picture"""
+    for (name, at), group in itertools.groupby(lines, lambda x: (x["file"], x.get("at", 0))):
+        yield name, at, list(group)
 
 
-def by_torch(a):
+def check_order(questions, answers):
+    if len(questions) != len(answers):
+        raise ValueError("%d questions but %d answers" % (len(questions), len(answers)))
+    for q, a in zip(questions, answers):
+        if a["question"].strip() != q["question"].strip():
+            raise ValueError("answers are in another order: %r, expected %r" % (a["question"], q["question"]))
+
+
+def results(questions, answers):
+    check_order(questions, answers)
+    return [a.get("result") or "" for a in answers]
+
+
+def engine(model, questions, out, files=None, options=(), ask=None):
+    """Answers of the C engine, by one process; a file of answers that is there already is gone on with, if
+    it is of the same weights, questions and options. Returns the answers' lines."""
+    lines = read_lines(questions)
+    files = os.path.abspath(files or os.path.dirname(os.path.abspath(questions)))
+    ask = ask or find_program("fusion-ask", ("model", "tools"))
+    made_of = {"model": digest(os.path.join(model, "model.safetensors")), "questions": digest(questions),
+               "options": list(options)}
+    done = []
+    if os.path.exists(out) and os.path.exists(out + ".of"):
+        with open(out + ".of", encoding="utf-8") as f:
+            if json.load(f) == made_of:
+                with open(out, encoding="utf-8") as g:
+                    done = [json.loads(x) for x in g if x.endswith("\n")]
+    check_order(lines[:len(done)], done)
+    if len(done) < len(lines):
+        with open(out, "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(x, ensure_ascii=False) + "\n" for x in done)
+        with open(out + ".of", "w", encoding="utf-8") as f:
+            json.dump(made_of, f)
+        with tempfile.NamedTemporaryFile("w", suffix=".jsonl", encoding="utf-8") as batch:
+            for name, at, group in moments(lines[len(done):]):
+                batch.write(json.dumps({"file": os.path.join(files, name), "at": at,
+                                        "questions": [x["question"] for x in group]},
+                                       ensure_ascii=False) + "\n")
+            batch.flush()
+            with open(out, "a", encoding="utf-8") as f:
+                status = subprocess.run([ask, "--model", model, "--batch", batch.name, *options],
+                                        stdout=f).returncode
+        done = read_lines(out)
+        # A question that failed has its own line and counts as wrong; an engine that died has fewer lines.
+        if len(done) != len(lines):
+            sys.exit("%s: ended with status %d after %d of %d answers; the same command goes on there"
+                     % (ask, status, len(done), len(lines)))
+    check_order(lines, done)
+    failed = [a for a in done if "error" in a]
+    if failed:
+        print("%d of %d questions failed, the first: %s" % (len(failed), len(done), failed[0]["error"]),
+              file=sys.stderr)
+    return done
+
+
+def prompt_pieces(config, question):
+    """The three text pieces of a prompt with one question: before place [1], between, after [2]."""
+    c = config["conversation"]
+    system = c["system_prefix"] + c["system"] + c["system_suffix"]
+    return (system + c["user_prefix"] + "<vision_start>", "<vision_end><vision_start>",
+            "<vision_end>\n" + question + c["user_suffix"] + c["assistant_prefix"])
+
+
+def pixels(path, side):
+    """[5, 3, s, s]: the four global tiles and the guided image of a picture, -1..1"""
     import numpy as np
     import torch
     from PIL import Image
-    from batches import to_pixels
-    from fusion import load_model
-    from fusion.tokenizer import Tokenizer
-    from pool import squash
-    from recipe import prompt_pieces
-    torch.set_num_threads(1)
-    model = load_model(a.model)
-    tokenizer = Tokenizer.load(os.path.join(a.model, "tokenizer.json"))
-    with open(os.path.join(a.model, "generation_config.json"), encoding="utf-8") as f:
-        generation = json.load(f)
-    for path, _, lines in groups(a):
-        picture = np.asarray(Image.open(path).convert("RGB"))
-        large, small = squash(picture, model.config.vision.side)
-        tiles, guided = to_pixels(large[None].copy(), small[None].copy())
-        for line in lines:
-            text = line["question"].strip()
-            out = model.answer(torch.cat([tiles[0], guided]), tokenizer.encode(text),
-                               [tokenizer.encode(p) for p in prompt_pieces(text)],
-                               a.latents or model.config.query_lens[0],
-                               max_new=generation["max_new_tokens"],
-                               stop=generation["eos_token_id"])
-            ids = [i for i in out["greedy_ids"] if i not in generation["eos_token_id"]]
-            print(json.dumps({"question": line["question"], "result": tokenizer.decode(ids).strip()},
-                             ensure_ascii=False), flush=True)
+    picture = Image.open(path).convert("RGB")
+
+    def squash(n):
+        values = np.array(picture.resize((n, n), Image.BICUBIC), np.float32)
+        return torch.from_numpy(values).permute(2, 0, 1) / 127.5 - 1
+
+    s = side
+    large = squash(2 * s)
+    return torch.stack([large[:, :s, :s], large[:, :s, s:], large[:, s:, :s], large[:, s:, s:], squash(s)])
 
 
-def plain(text):
-    text = re.sub(r"[^\w\s]", "", text.lower()).strip()
-    return re.sub(r"^(a|an|the) ", "", text)
+class TorchModel:
+    """A checkpoint in PyTorch, asked as the engine is asked."""
+
+    def __init__(self, folder, latents=0, guidance=True):
+        import torch
+        from fusion import load_model
+        from fusion.tokenizer import Tokenizer
+        torch.set_num_threads(1)
+        self.model = load_model(folder).eval()
+        self.tokenizer = Tokenizer.load(os.path.join(folder, "tokenizer.json"))
+        with open(os.path.join(folder, "config.json"), encoding="utf-8") as f:
+            self.config = json.load(f)
+        with open(os.path.join(folder, "generation_config.json"), encoding="utf-8") as f:
+            self.generation = json.load(f)
+        stop = self.generation["eos_token_id"]
+        self.stop = stop if isinstance(stop, list) else [stop]
+        self.latents = latents or self.model.config.query_lens[0]
+        self.guidance = guidance
+
+    def answer(self, tiles, question, max_new=None):
+        import torch
+        text = question.strip()
+        instruction = self.tokenizer.encode(text) if self.guidance else []
+        with torch.no_grad():
+            out = self.model.answer(tiles, instruction,
+                                    [self.tokenizer.encode(p) for p in prompt_pieces(self.config, text)],
+                                    self.latents, max_new=max_new or self.generation["max_new_tokens"],
+                                    stop=self.stop)
+        return self.tokenizer.decode([i for i in out["greedy_ids"] if i not in self.stop]).strip()
 
 
-def rows(questions, answers):
-    """(name, n, right, commonest answer's share) for every kind, and for what the goals name"""
-    if len(questions) != len(answers):
-        sys.exit("%d questions but %d answers" % (len(questions), len(answers)))
-    kinds = {}
-    for q, a in zip(questions, answers):
-        if a["question"].strip() != q["question"].strip():
-            sys.exit("answers are in another order: %r, expected %r" % (a["question"], q["question"]))
-        good = plain(a.get("result") or "") in [plain(x) for x in q["answers"]]
-        names = [q["kind"]]
-        if q["kind"] == "colour" and q.get("things") in (1, 2, 3):
-            names.append("colour, 1 to 3 things")
-        for name in names:
-            kinds.setdefault(name, []).append((good, plain(q["answers"][0]),
-                                               plain(a.get("result") or "")))
-    for name in sorted(kinds):
-        truth = [x[1] for x in kinds[name]]
-        most = max(truth.count(x) for x in set(truth))
-        yield name, len(truth), sum(x[0] for x in kinds[name]), most, kinds[name]
+def by_torch(model, questions, out, files=None, latents=0, guidance=True):
+    lines = read_lines(questions)
+    files = files or os.path.dirname(os.path.abspath(questions))
+    asked = TorchModel(model, latents, guidance)
+    answers = []
+    for name, _, group in moments(lines):
+        tiles = pixels(os.path.join(files, name), asked.model.config.vision.side)
+        answers += [{"question": x["question"], "result": asked.answer(tiles, x["question"])} for x in group]
+    write_lines(out, answers)
+    return answers
+
+
+def guess(training, questions, out):
+    from guess import Guesser
+    texts = [x["question"] for x in read_lines(questions)]
+    found = Guesser(read_lines(training)).guess(texts)
+    answers = [{"question": q, "result": a} for q, a in zip(texts, found)]
+    write_lines(out, answers)
+    return answers
+
+
+# ---- the card's figures --------------------------------------------------------------------------
+
+def answer_ms(answers, lines):
+    """Median time of an answer to the first question about a frame, the frame's part included."""
+    times, before = [], None
+    for line, a in zip(lines, answers):
+        moment = (line["file"], line.get("at", 0))
+        if moment != before and "metrics" in a:
+            times.append(sum(a["metrics"].get(s) or 0 for s in STAGES))
+        before = moment
+    return round(statistics.median(times), 1) if times else None
+
+
+def device_of(ask):
+    done = subprocess.run([ask, "--list-devices"], capture_output=True, text=True)
+    first = done.stdout.splitlines()[:1]
+    return first[0].split(None, 1)[-1] if first else "unknown"
+
+
+def measure_all(model, work, clips=None, ask=None, options=()):
+    """The figures of a model as JSON: on the held-out set in `work`, and on real footage where there is."""
+    questions = os.path.join(work, "questions.jsonl")
+    training = os.path.join(work, "training.jsonl")
+    ask = ask or find_program("fusion-ask", ("model", "tools"))
+    weights = digest(os.path.join(model, "model.safetensors"))
+    lines = read_lines(questions)
+    answers = engine(model, questions, os.path.join(work, "answers-%s.jsonl" % weights[:12]),
+                     options=options, ask=ask)
+    blind = results(lines, guess(training, questions, os.path.join(work, "guesses.jsonl")))
+    found = {"model_sha256": weights, "set_sha256": digest(questions), "device": device_of(ask),
+             "pictures": len({x["file"] for x in lines}), "answer_ms": answer_ms(answers, lines),
+             "held_out": scores.measure(lines, results(lines, answers), blind)}
+    if clips:
+        real = os.path.join(clips, "questions.jsonl")
+        lines = read_lines(real)
+        answers = engine(model, real, os.path.join(work, "real-%s.jsonl" % weights[:12]), options=options,
+                         ask=ask)
+        blind = results(lines, guess(training, real, os.path.join(work, "real-guesses.jsonl")))
+        found["real"] = scores.measure(lines, results(lines, answers), blind)
+        found["real"]["pairs"] = scores.measure_pairs(lines, results(lines, answers))
+        found["real"]["table"] = scores.table_of_questions(lines)
+    return found
+
+
+def find_clips(named):
+    folder = named or os.path.join(ROOT, "..", "shared", "clips")
+    if os.path.exists(os.path.join(folder, "questions.jsonl")):
+        return folder
+    if named:
+        sys.exit("%s: no questions.jsonl there" % named)
+    print("no real footage (%s): its tables are left out" % folder, file=sys.stderr)
+    return None
+
+
+def card(a):
+    os.makedirs(a.work, exist_ok=True)
+    if not os.path.exists(os.path.join(a.work, "questions.jsonl")):
+        scenes(a.work, a.pictures, a.total, pack=a.pack)
+    found = measure_all(a.model, a.work, find_clips(a.clips), a.ask)
+    path = a.out or os.path.join(a.model, "measured.json")
+    page.merge(path, found)
+    made = page.blocks(page.load(path), a.model)
+    print("\n\n".join(made[name] for name in ("held-out", *page.DETAILS, "real") if name in made))
 
 
 def table(a):
-    print("| kind of question | n | right | standard error | most common answer |")
-    print("|---|---|---|---|---|")
-    total = right = common = 0
-    for name, n, good, most, _ in rows(read_lines(a.questions), read_lines(a.answers)):
-        p = good / n
-        print("| %s | %d | %.1f %% | %.1f | %.1f %% |"
-              % (name, n, 100 * p, 100 * math.sqrt(p * (1 - p) / n), 100 * most / n))
-        if "," not in name:
-            total, right, common = total + n, right + good, common + most
-    print("| all | %d | %.1f %% | %.1f | %.1f %% |" % (
-        total, 100 * right / total, 100 * math.sqrt(right / total * (1 - right / total) / total),
-        100 * common / total))
+    lines = read_lines(a.questions)
+    guesses = results(lines, read_lines(a.guesses)) if a.guesses else None
+    answers = results(lines, read_lines(a.answers))
+    found = scores.measure(lines, answers, guesses)
+    print(scores.table(found["kinds"], every=found["all"], goals=page.GOALS))
+    for key, first in page.DETAILS.items():
+        if key in found:
+            print("\n" + scores.table(found[key], first))
+    pairs = scores.measure_pairs(lines, answers)
+    if pairs["pairs"]:
+        print("\n%d pairs of equal questions with different answers, both right in %d" %
+              (pairs["pairs"], pairs["both"]))
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = p.add_subparsers(dest="command", required=True)
+    c = commands.add_parser("card")
+    c.add_argument("model")
+    c.add_argument("--work", default=os.path.join(tempfile.gettempdir(), "fusion-held-out"),
+                   help="the held-out set and the answers; made if missing (default: %(default)s)")
+    c.add_argument("--pictures", type=int, default=800)
+    c.add_argument("--total", type=int, default=4000)
+    c.add_argument("--pack", help="scenes.pack, if not in model/scenes")
+    c.add_argument("--clips", help="folder of real clips with questions.jsonl")
+    c.add_argument("--ask", help="fusion-ask, if not in the build folder")
+    c.add_argument("--out", help="default: MODEL/measured.json")
+    c.set_defaults(run=card)
     c = commands.add_parser("scenes")
     c.add_argument("folder")
-    c.add_argument("--pictures", type=int, default=600)
-    c.add_argument("--seed", type=int, default=5)
-    c.set_defaults(run=scenes)
-    c = commands.add_parser("batch")
+    c.add_argument("--pictures", type=int, default=800)
+    c.add_argument("--total", type=int, default=4000, help="questions")
+    c.add_argument("--guess-pictures", type=int, default=1500)
+    c.add_argument("--seed", type=int, default=0)
+    c.add_argument("--pack")
+    c.set_defaults(run=lambda a: scenes(a.folder, a.pictures, a.total, a.guess_pictures, a.seed, a.pack))
+    for name in ("engine", "torch"):
+        c = commands.add_parser(name)
+        c.add_argument("model")
+        c.add_argument("questions")
+        c.add_argument("answers")
+        c.add_argument("--files")
+        c.add_argument("--latents", type=int, default=0)
+        if name == "engine":
+            c.add_argument("--grid", type=int, default=0, help="resize the image tokens to N x N")
+            c.add_argument("--ask", help="fusion-ask, if not in the build folder")
+            c.set_defaults(run=lambda a: engine(a.model, a.questions, a.answers, a.files,
+                                                engine_options(a.latents, a.grid), a.ask))
+        else:
+            c.add_argument("--no-guidance", action="store_true")
+            c.set_defaults(run=lambda a: by_torch(a.model, a.questions, a.answers, a.files, a.latents,
+                                                  not a.no_guidance))
+    c = commands.add_parser("guess")
+    c.add_argument("training")
     c.add_argument("questions")
-    c.add_argument("files", nargs="?")
-    c.set_defaults(run=batch)
-    c = commands.add_parser("torch")
-    c.add_argument("model")
-    c.add_argument("questions")
-    c.add_argument("files", nargs="?")
-    c.add_argument("--latents", type=int, default=0)
-    c.set_defaults(run=by_torch)
+    c.add_argument("answers")
+    c.set_defaults(run=lambda a: guess(a.training, a.questions, a.answers))
     c = commands.add_parser("table")
     c.add_argument("questions")
     c.add_argument("answers")
+    c.add_argument("guesses", nargs="?")
     c.set_defaults(run=table)
     a = p.parse_args()
     a.run(a)
+
+
+def engine_options(latents=0, grid=0):
+    return ((["--latent-tokens", str(latents)] if latents else [])
+            + (["--vision-grid", str(grid)] if grid else []))
 
 
 if __name__ == "__main__":

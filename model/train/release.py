@@ -1,69 +1,110 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Checks an exported checkpoint and copies it to where the shipped model lies.
+"""Checks a measured checkpoint and makes it the one that ships.
 
-    python3 release.py RUN/export ../nano
+    python3 evaluate.py card RUN/export                 measures it first
+    python3 release.py RUN/export ../nano               checks, copies, writes the card
 
-The engine keeps activations in 16 bits, so none may come near what F16 holds: every layer's largest
-output is measured on held-out scenes and must stay below 20,000."""
+Refused are: activations that come near what F16 holds (the engine keeps them in 16 bits; measured over
+held-out frames), more than 26 MB, figures that are missing or of other weights, a card that does not state the
+weights' licence. Frames and samples are those of the held-out set in --work."""
 
+import argparse
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
 
-import torch
-
-from batches import Batcher
-from fusion import load_model
-from fusion.tokenizer import Tokenizer
-from pool import draw_shard
+import card
+from evaluate import TorchModel, digest, moments, pixels, read_lines
 
 BOUND = 2e4
+MOST_BYTES = 26_000_000
 FILES = ("config.json", "generation_config.json", "tokenizer.json", "model.safetensors")
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-@torch.no_grad()
-def largest_activation(model, tokenizer, pictures=24):
-    """(value, name of the module) over pictures with a question each"""
+def largest_activation(model, questions, pictures=32):
+    """(value, name of the module) over frames with their questions"""
+    import torch
     worst = [0.0, ""]
 
     def watch(name):
         def hook(module, inputs, output):
-            tensors = output if isinstance(output, (tuple, list)) else (output,)
-            for t in tensors:
+            for t in output if isinstance(output, (tuple, list)) else (output,):
                 if torch.is_tensor(t) and t.is_floating_point() and t.numel():
                     value = float(t.abs().max())
+                    # also for NaN
                     if not value <= worst[0]:
                         worst[:] = [value, name]
         return hook
 
-    hooks = [m.register_forward_hook(watch(n)) for n, m in model.named_modules() if n]
-    batcher = Batcher(tokenizer, 7)
-    batch = batcher.make(draw_shard(30_000_000, pictures, model.config.vision.side, held_out=True), 1,
-                         train=False)
-    for i in range(pictures):
-        question = batcher.encode(batch["asked"][i].text)
-        pieces = [batcher.before, batcher.between, batcher.lead + question + batcher.tail]
-        model.answer(torch.cat([batch["tiles"][i], batch["guided"][i:i + 1]]), question, pieces,
-                     model.config.query_lens[0], max_new=2)
+    asked = TorchModel(model)
+    hooks = [m.register_forward_hook(watch(n)) for n, m in asked.model.named_modules() if n]
+    folder = os.path.dirname(os.path.abspath(questions))
+    groups = [(n, g) for n, _, g in moments(read_lines(questions)) if n.endswith(".png")]
+    step = max(1, len(groups) // pictures)
+    for name, group in groups[::step][:pictures]:
+        tiles = pixels(os.path.join(folder, name), asked.model.config.vision.side)
+        for line in group[:3]:
+            asked.answer(tiles, line["question"], max_new=2)
     for h in hooks:
         h.remove()
-    return worst
+    return tuple(worst)
+
+
+def faults(source, activation, measured, template=card.TEMPLATE):
+    """What speaks against shipping it, as texts."""
+    found = []
+    value, name = activation
+    if not value < BOUND:
+        found.append("largest activation %.0f, in %s: too large for F16, expected less than %.0f"
+                     % (value, name, BOUND))
+    size = sum(os.path.getsize(os.path.join(source, f)) for f in FILES)
+    if size > MOST_BYTES:
+        found.append("%.1f MB: expected at most %.0f MB" % (size / 1e6, MOST_BYTES / 1e6))
+    weights = digest(os.path.join(source, "model.safetensors"))
+    if measured.get("model_sha256") != weights:
+        found.append("%s: %s; run evaluate.py card %s" % (
+            os.path.join(source, "measured.json"),
+            "measured with other weights" if measured.get("model_sha256") else "no figures", source))
+    with open(template, encoding="utf-8") as f:
+        text = f.read()
+    if "## Licence" not in text or "LGPL-2.1-or-later" not in text.split("## Licence", 1)[-1]:
+        found.append("%s: expected a section \"## Licence\" that states the weights' licence" % template)
+    try:
+        card.fill(text, {})
+    except ValueError as e:
+        found.append("%s: %s" % (template, e))
+    return found
 
 
 def main():
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    source, target = sys.argv[1:]
-    model = load_model(source)
-    tokenizer = Tokenizer.load(os.path.join(source, "tokenizer.json"))
-    value, name = largest_activation(model, tokenizer)
-    print("largest activation: %.1f, in %s" % (value, name))
-    if not value < BOUND:
-        sys.exit("too large for F16: expected less than %.0f" % BOUND)
-    os.makedirs(target, exist_ok=True)
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("source")
+    p.add_argument("target")
+    p.add_argument("--work", default=os.path.join(tempfile.gettempdir(), "fusion-held-out"),
+                   help="of evaluate.py card (default: %(default)s)")
+    p.add_argument("--no-samples", action="store_true", help="leave samples.jpg as it is")
+    a = p.parse_args()
+    questions = os.path.join(a.work, "questions.jsonl")
+    measured = card.load(os.path.join(a.source, "measured.json"))
+    activation = largest_activation(a.source, questions)
+    print("largest activation: %.1f, in %s" % activation)
+    found = faults(a.source, activation, measured)
+    if found:
+        sys.exit("not released:\n" + "\n".join(found))
+    os.makedirs(a.target, exist_ok=True)
     for f in FILES:
-        shutil.copyfile(os.path.join(source, f), os.path.join(target, f))
-        print("%-24s %9d bytes" % (f, os.path.getsize(os.path.join(target, f))))
+        shutil.copyfile(os.path.join(a.source, f), os.path.join(a.target, f))
+        print("%-24s %9d bytes" % (f, os.path.getsize(os.path.join(a.target, f))))
+    measured["largest_activation"] = round(activation[0], 1)
+    card.merge(os.path.join(a.target, "measured.json"), measured)
+    card.write(a.target)
+    if not a.no_samples:
+        answers = os.path.join(a.work, "answers-%s.jsonl" % measured["model_sha256"][:12])
+        subprocess.run([sys.executable, os.path.join(HERE, "report.py"), questions, answers,
+                        os.path.join(a.target, "samples.jpg")], check=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The held-out set: scenes of the grammar's held-out half (models, pairs of noun and colour, surfaces, fonts
+and wordings that training never sees), drawn by scene-render, with questions balanced by family and answer.
+
+Also the training questions that the question-only model learns from: the same way, of the other half."""
+
+import collections
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.join(HERE, "..", "..")
+sys.path.insert(0, os.path.join(HERE, ".."))
+
+from scenes.scene import FAMILIES  # noqa: E402
+from scores import plain  # noqa: E402
+
+FIRST_SEED = 900_000_000        # far from the seeds that training uses
+CLEAR = (24, 0.25)              # pixels and visible share from which a thing counts as one of the picture's
+
+
+def find_program(name, *places):
+    """The path of a program of the build; FUSION_BUILD names another build folder."""
+    build = os.environ.get("FUSION_BUILD", os.path.join(ROOT, "build"))
+    tried = [os.path.join(build, *p, name) for p in places]
+    tried += [os.path.join(p, name) for p in os.environ.get("PATH", "").split(os.pathsep)]
+    for path in tried:
+        if os.access(path, os.X_OK):
+            return path
+    sys.exit("%s: not found in %s nor in PATH; build the project, or let FUSION_BUILD name its build "
+             "folder" % (name, build))
+
+
+class Renderer:
+    """scene-render as a child: descriptions in, (truth, picture) out, in the same order."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def draw(self, descriptions):
+        """Yields (truth, picture as [h, w, 3] or None) for every description."""
+        import numpy as np
+        child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+        def feed():
+            try:
+                for d in descriptions:
+                    child.stdin.write((json.dumps(d) + "\n").encode())
+                child.stdin.close()
+            except BrokenPipeError:
+                pass
+
+        feeder = threading.Thread(target=feed, daemon=True)
+        feeder.start()
+        try:
+            for _ in descriptions:
+                line = child.stdout.readline()
+                if not line:
+                    raise RuntimeError("%s ended early, status %s" % (self.command[0], child.wait()))
+                truth = json.loads(line)
+                data = child.stdout.read(truth.get("bytes", 0))
+                if len(data) != truth.get("bytes", 0):
+                    raise RuntimeError("%s ended within a picture" % self.command[0])
+                picture = None
+                if "error" not in truth:
+                    w, h = truth["width"], truth["height"]
+                    picture = np.frombuffer(data, np.uint8, w * h * 3).reshape(h, w, 3)
+                yield truth, picture
+        finally:
+            child.stdout.close()
+            if child.poll() is None and sys.exc_info()[0]:
+                child.kill()
+            child.wait()
+
+
+def renderer(pack=None):
+    pack = pack or os.path.join(HERE, "..", "scenes", "scenes.pack")
+    if not os.path.exists(pack):
+        sys.exit("%s: no such file; model/scenes/assets/make_pack.py makes it" % pack)
+    return Renderer([find_program("scene-render", ("model", "scenes", "render"), ("model", "scenes")),
+                     "--pack", pack])
+
+
+class Language:
+    """What the set is made with: the grammar, the layout and the questions of `scenes`."""
+
+    def __init__(self, held_out, seed):
+        from scenes import grammar, layout, questions, view, vocabulary
+        self.held_out = held_out
+        self.grammar, self.layout = grammar, layout
+        self.view, self.vocabulary = view, vocabulary
+        self.maker = questions.QuestionMaker(random.Random(seed), held_out=held_out)
+
+    def scene(self, rng):
+        """(scene, description) of a new scene"""
+        scene = self.grammar.make_scene(rng, held_out=self.held_out)
+        return scene, self.layout.lay_out(scene, rng)
+
+    def ask(self, scene, truth, description, family):
+        """A Question of a family, or None where the picture gives none."""
+        made = self.maker.ask(scene, truth, 1, [family], description=description)
+        return made[0] if made else None
+
+    def answers(self, question):
+        """Every text that is a right answer to it."""
+        names = self.grammar.PLACE_NAMES.get(question.answer, [])
+        return [question.answer] + [n for n in names if plain(n) != plain(question.answer)]
+
+    def words(self, scene, truth, description):
+        """The words that are true of a picture, for judging captions."""
+        vocabulary, view = self.vocabulary, self.view.View(scene, truth, description)
+        texts = [scene.time, scene.weather, "outdoors" if scene.outdoors else "indoors", scene.place,
+                 *self.grammar.PLACE_NAMES[scene.place], "daylight" if scene.time == "day" else ""]
+        if not view.clear:
+            texts += ["empty", "nothing", "nobody"]
+        counted = collections.Counter()
+        for item in view.items:
+            names = [item.noun] + vocabulary.hypernyms(item.noun)
+            counted.update(names)
+            names = names + vocabulary.SYNONYMS.get(item.noun, [])
+            for name in names + [item.holding] * bool(item.holding) + list(item.wearing):
+                texts += [name, vocabulary.plural(name)]
+            texts += [item.colour or "", item.posture or "", item.text or ""]
+        texts += [str(n) for n in counted.values()]
+        return sorted({word for text in texts for word in plain(text).split()})
+
+    def unseen_pair(self, scene, question):
+        """Whether the question is about a noun in a colour that training never puts on it; None without one."""
+        for t in scene.things:
+            if t.id in (question.first or ()) and t.colour:
+                return self.vocabulary.held_out_pair(t.colour, t.noun)
+        return None
+
+
+class Chooser:
+    """Chooses questions so that families get even. Answers are kept even by the QuestionMaker, which sees every
+    question that is made: so none that it made is thrown away."""
+
+    def __init__(self, total, families=FAMILIES):
+        self.quota = -(-total // len(families))
+        self.families = list(families)
+        self.have = collections.Counter()
+        self.failed = collections.Counter()
+
+    def choose(self, ask, each):
+        """Up to `each` questions of one picture; ask(family) makes one."""
+        kept, texts = [], set()
+        left = [f for f in self.families if self.have[f] < self.quota]
+        while left and len(kept) < each:
+            # What is asked least, and among equals what often cannot be asked, comes first.
+            left.sort(key=lambda f: (self.have[f], -self.failed[f]))
+            again = []
+            for family in left:
+                if len(kept) == each:
+                    break
+                question = ask(family)
+                if question is None or question.text.lower() in texts:
+                    self.failed[family] += 1
+                    continue
+                self.have[family] += 1
+                kept.append(question)
+                texts.add(question.text.lower())
+                if self.have[family] < self.quota:
+                    again.append(family)
+            left = again
+        return kept
+
+
+def question_line(name, scene, truth, description, question, language):
+    seen = {t["id"]: t for t in truth["things"]}
+    first = [seen[i] for i in question.first or () if i in seen]
+    clear = sum(t["pixels"] >= CLEAR[0] and t["visible"] >= CLEAR[1] for t in truth["things"])
+    line = {"file": name, "at": 0, "question": question.text, "answers": language.answers(question),
+            "kind": question.family, "first": question.first, "second": question.second, "things": clear,
+            "place": scene.place, "time": scene.time, "weather": scene.weather, "seed": scene.seed}
+    # The smallest of them decides how hard it is.
+    if first and question.family not in ("caption", "comparison"):
+        line["height"] = round(min(t["box"][3] for t in first), 4)
+        line["visible"] = round(min(t["visible"] for t in first), 3)
+    unseen = language.unseen_pair(scene, question)
+    if unseen is not None:
+        line["unseen_pair"] = unseen
+    if question.family == "caption":
+        line["words"] = language.words(scene, truth, description)
+    return line
+
+
+def make_set(language, renderer, folder, pictures, total, each, seed, keep_pictures=True, log=print):
+    """Writes pictures and returns the questions' lines."""
+    from PIL import Image
+    scenes, descriptions = [], []
+    for i in range(pictures):
+        scene, description = language.scene(random.Random(seed + i))
+        scenes.append(scene)
+        descriptions.append(description)
+    chooser = Chooser(total)
+    lines, failed = [], 0
+    for i, (truth, picture) in enumerate(renderer.draw(descriptions)):
+        if picture is None:
+            failed += 1
+            log("scene %d: %s" % (i, truth["error"]))
+            continue
+        scene = scenes[i]
+        name = "scene-%04d.png" % i
+        description = descriptions[i]
+        kept = chooser.choose(lambda family: language.ask(scene, truth, description, family), each)
+        if kept and keep_pictures:
+            Image.fromarray(picture).save(os.path.join(folder, name))
+        for q in kept:
+            lines.append(question_line(name, scene, truth, description, q, language))
+    if failed:
+        log("%d of %d scenes were not drawn" % (failed, pictures))
+    return lines
+
+
+def write_lines(path, lines):
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        for line in lines:
+            f.write(json.dumps(line, ensure_ascii=False) + "\n")
+    os.replace(path + ".new", path)
