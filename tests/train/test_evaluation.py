@@ -224,6 +224,8 @@ class FakeLanguage:
 
     def scene(self, rng):
         self.made += 1
+        if self.made == 5:
+            return None
         return self.Scene(self.made), {"seed": self.made, "width": 8, "height": 6, "bad": self.made in self.bad}
 
     def ask(self, scene, truth, description, family):
@@ -378,6 +380,35 @@ class Card(unittest.TestCase):
             self.assertEqual(card.load(path), {"model_sha256": "1", "held_out": 1, "ablations": 2})
             card.merge(path, {"model_sha256": "2", "real": 3})
             self.assertEqual(card.load(path), {"model_sha256": "2", "real": 3, "ablations": 2})
+
+
+class PyTorchAnswers(unittest.TestCase):
+    def test_without_guidance_the_question_does_not_reach_the_encoder(self):
+        nano = os.path.join(ROOT, "model", "nano")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "a.png")
+            Image.fromarray(np.random.RandomState(2).randint(0, 255, (60, 80, 3)).astype(np.uint8)).save(path)
+            tiles = evaluate.pixels(path, 96)
+        self.assertEqual(tiles.shape, (5, 3, 96, 96))
+        found = {}
+        for guidance in (True, False):
+            model = evaluate.TorchModel(nano, guidance=guidance)
+            for question in ("Is there a car?", "How many dogs?"):
+                model.answer(tiles, question)
+                found[guidance, question] = model.stages["image_tokens"]
+        apart = lambda g: float((found[g, "Is there a car?"] - found[g, "How many dogs?"]).abs().max())
+        self.assertGreater(apart(True), 1e-3)
+        self.assertEqual(apart(False), 0)
+
+    def test_tiles_are_the_quarters_of_the_picture(self):
+        picture = np.zeros((64, 64, 3), np.uint8)
+        picture[:32, 32:], picture[32:, :32], picture[32:, 32:] = 80, 160, 240
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "a.png")
+            Image.fromarray(picture).save(path)
+            tiles = evaluate.pixels(path, 32)
+        middle = [round(float(t[0, 16, 16] + 1) * 127.5) for t in tiles[:4]]
+        self.assertEqual(middle, [0, 80, 160, 240])
 
 
 class Release(unittest.TestCase):
