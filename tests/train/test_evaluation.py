@@ -485,7 +485,7 @@ class Ablations(unittest.TestCase):
             write_lines(os.path.join(folder, "questions.jsonl"), [line("presence", ["yes"])] * 5)
             runs = os.path.join(folder, "runs")
             command = [sys.executable, os.path.join(ROOT, "model", "train", "ablations.py"), runs, "--start", start,
-                       "--steps", "7", "--set", folder, "--seeds", "1,2", "--only", "full,no alignment layers",
+                       "--steps", "7", "--set", folder, "--seeds", "1,2", "--only", "full,no mapping loss",
                        "--ask", ask, "--train", train, "--", "--pool", "p"]
             for _ in range(2):
                 done = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -496,7 +496,7 @@ class Ablations(unittest.TestCase):
             for text in trained:
                 self.assertIn("--start %s --steps 7 --seed" % start, text)
                 self.assertTrue(text.endswith("--pool p"), text)
-            self.assertEqual(sum("--no-alignment" in text for text in trained), 2)
+            self.assertEqual(sum("--no-mapping" in text for text in trained), 2)
             self.assertIn("| full | 2 | 100.0 (100.0, 100.0) |", done.stdout)
             self.assertIn("| full, asked with q = 4 | 2 |", done.stdout)
             self.assertNotIn("q = 36", done.stdout)
