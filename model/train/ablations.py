@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Ablations at equal steps: what each part of the model is worth at this size.
 
-    python3 ablations.py DIR --start RUN/encoder.pt --steps 3000 --set HELD_OUT [--seeds 1,2] [-- MORE...]
+    python3 train.py RUN --skip-stages align,fusion,instruct --minutes 30      stage 0: language and encoder
+    python3 ablations.py DIR --start RUN --steps 3000 --set HELD_OUT [--seeds 1,2] [-- MORE...]
 
-Every variant is trained by train.py from the same start (the encoder and language checkpoint of stage 0) for
+Every variant is trained by train.py from the same start (RUN, the encoder and the language model of stage 0) for
 the same number of steps with the same seed, and answers the same held-out questions: through the engine
 where it can compute the variant, else through PyTorch. MORE goes to train.py as it is (--pool POOL ...). A variant that is done is not done again, so a
 stopped run goes on with the next one. DIR/ablations.json holds the figures; --card MODEL puts them into
@@ -50,7 +51,7 @@ def train(folder, flags, a, seed):
     """Trains a variant; the folder of its export."""
     export = os.path.join(folder, "export")
     mark = os.path.join(folder, "trained.json")
-    made_of = {"flags": flags, "steps": a.steps, "seed": seed, "start": evaluate.digest(a.start),
+    made_of = {"flags": flags, "steps": a.steps, "seed": seed, "start": evaluate.digest(os.path.join(a.start, "checkpoint.pt")),
                "more": a.more}
     if os.path.exists(mark):
         with open(mark, encoding="utf-8") as f:
@@ -58,7 +59,7 @@ def train(folder, flags, a, seed):
                 return export
         sys.exit("%s: trained otherwise before; use another folder, or delete it" % folder)
     subprocess.run([*a.train, folder, "--start", a.start, "--steps", str(a.steps), "--seed", str(seed),
-                    *flags, *a.more], check=True)
+                    "--skip-stages", "language,encoder", *flags, *a.more], check=True)
     if not os.path.exists(os.path.join(export, "model.safetensors")):
         sys.exit("%s: train.py left no export/model.safetensors" % folder)
     with open(mark, "w", encoding="utf-8") as f:
@@ -88,7 +89,7 @@ def main():
     argv = argv[:argv.index("--")] if "--" in argv else argv
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("folder")
-    p.add_argument("--start", required=True)
+    p.add_argument("--start", required=True, help="folder of the run of stage 0")
     p.add_argument("--steps", type=int, required=True)
     p.add_argument("--set", required=True, help="folder of the held-out set (evaluate.py scenes)")
     p.add_argument("--seeds", default="1")

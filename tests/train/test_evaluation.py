@@ -479,8 +479,9 @@ class Ablations(unittest.TestCase):
             ask = program(folder, "fusion-ask", ASK)
             with open(ask + ".most", "w", encoding="utf-8") as f:
                 f.write("-1")
-            start, train = os.path.join(folder, "start.pt"), program(folder, "train.py", TRAIN)
-            with open(start, "wb") as f:
+            start, train = os.path.join(folder, "start"), program(folder, "train.py", TRAIN)
+            os.mkdir(start)
+            with open(os.path.join(start, "checkpoint.pt"), "wb") as f:
                 f.write(b"start")
             write_lines(os.path.join(folder, "questions.jsonl"), [line("presence", ["yes"])] * 5)
             runs = os.path.join(folder, "runs")
