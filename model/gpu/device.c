@@ -107,9 +107,10 @@ has_extension(GArray *ext, const char *name)
     return false;
 }
 
-/* A family with compute; one without graphics first, where it competes less with a display. */
+/* A family with compute; one without graphics first, where it competes less with a display. With
+ * `graphics`: one that has both. */
 static int
-compute_family(VkPhysicalDevice phys, uint32_t *timestamp_bits)
+compute_family(VkPhysicalDevice phys, bool graphics, uint32_t *timestamp_bits)
 {
     uint32_t n = 0;
     vkGetPhysicalDeviceQueueFamilyProperties(phys, &n, NULL);
@@ -118,6 +119,8 @@ compute_family(VkPhysicalDevice phys, uint32_t *timestamp_bits)
     int best = -1;
     for (uint32_t i = 0; i < n; i++) {
         if (!(fam[i].queueFlags & VK_QUEUE_COMPUTE_BIT) || fam[i].queueCount == 0)
+            continue;
+        if (graphics && !(fam[i].queueFlags & VK_QUEUE_GRAPHICS_BIT))
             continue;
         if (best < 0 || (!(fam[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) &&
                          (fam[best].queueFlags & VK_QUEUE_GRAPHICS_BIT)))
@@ -265,14 +268,22 @@ fill_info(VkPhysicalDevice phys, gpu_device_info *info)
 
 /* Why a device cannot be used, or NULL. */
 static const char *
-lacks(VkPhysicalDevice phys, const gpu_device_info *info)
+lacks(VkPhysicalDevice phys, const gpu_device_info *info, bool graphics)
 {
     if (info->api_version < VK_API_VERSION_1_2)
         return "its driver offers less than Vulkan 1.2";
-    if (compute_family(phys, NULL) < 0)
+    if (compute_family(phys, false, NULL) < 0)
         return "it has no compute queue";
     if (info->max_push_bytes < 128)
         return "it has less than 128 bytes of push constants";
+    if (graphics) {
+        VkPhysicalDeviceFeatures f;
+        vkGetPhysicalDeviceFeatures(phys, &f);
+        if (compute_family(phys, true, NULL) < 0)
+            return "it has no queue that draws";
+        if (!f.logicOp || !f.dualSrcBlend)
+            return "it lacks logicOp or dualSrcBlend";
+    }
     return NULL;
 }
 
@@ -336,7 +347,7 @@ choose(gpu_device *dev, const char *wanted, GError **error)
         gpu_device_info info;
         fill_info(phys, &info);
         info.index = i;
-        const char *lack = lacks(phys, &info);
+        const char *lack = lacks(phys, &info, dev->graphics);
         g_string_append_printf(there, "%s%u: %s%s%s%s", i ? "; " : "", i, info.name,
                                lack ? " (not usable: " : "", lack ? lack : "", lack ? ")" : "");
         if (by_index ? index != i : !any && !name_contains(info.name, wanted))
@@ -374,8 +385,12 @@ create_device(gpu_device *dev, GError **error)
     g_autoptr(GArray) ext = device_extensions(dev->phys);
     device_features f;
     query_features(dev->phys, ext, &f);
+    if (dev->graphics) {
+        f.base.features.logicOp = VK_TRUE;
+        f.base.features.dualSrcBlend = VK_TRUE;
+    }
     uint32_t timestamp_bits = 0;
-    dev->queue_family = (uint32_t) compute_family(dev->phys, &timestamp_bits);
+    dev->queue_family = (uint32_t) compute_family(dev->phys, dev->graphics, &timestamp_bits);
     VkPhysicalDeviceProperties props;
     vkGetPhysicalDeviceProperties(dev->phys, &props);
     dev->limits = props.limits;
@@ -446,6 +461,7 @@ gpu_device_open(const gpu_device_options *options, GError **error)
     gpu_device *dev = g_new0(gpu_device, 1);
     g_atomic_ref_count_init(&dev->refs);
     dev->patience_s = PATIENCE_S;
+    dev->graphics = options && options->graphics;
     g_mutex_init(&dev->queue_lock);
     gpu_memory_init(dev);
     g_mutex_init(&dev->staging.lock);

@@ -48,8 +48,8 @@ typedef struct {
     uint32_t subgroup_size; /* as reported; devices that vary it may run a kernel with another */
     bool subgroup_arithmetic, subgroup_shuffle; /* in compute */
     bool storage_16bit, storage_8bit, shader_float16, shader_int8;
-    bool halves; /* kernels may convert halves; not so with lavapipe on a processor without AVX, whose
-                    compiler then ends the process (seen with 22.3.6 and 25.0.7) */
+    bool halves; /* kernels may convert halves; not so with lavapipe on a processor without AVX,
+                    whose compiler then ends the process (seen with 22.3.6 and 25.0.7) */
     uint32_t max_push_bytes;    /* bytes of push constants */
     uint32_t max_shared_bytes;  /* shared memory of a workgroup */
     uint32_t max_invocations;   /* of a workgroup */
@@ -69,6 +69,8 @@ typedef struct {
                          gpu_device_list; else part of a device's name, in any case */
     bool validate;    /* ask for the validation layer, hazards between dispatches included; an error
                          when it is not installed */
+    bool graphics;    /* the queue also draws, and the features that drawing uses are on (logicOp,
+                         dualSrcBlend): for tools; an error where the device has none of it */
 } gpu_device_options;
 
 /* Messages of the validation layer and of the driver, warnings and errors, from any thread. Without

@@ -90,6 +90,7 @@ struct gpu_device {
     VkPhysicalDevice phys;
     VkPhysicalDeviceLimits limits;
     VkDevice handle;
+    bool graphics; /* opened for drawing */
     uint32_t queue_family;
     GMutex queue_lock;
     VkQueue queue;

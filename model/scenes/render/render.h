@@ -43,9 +43,9 @@ typedef struct {
 
 typedef struct {
     unsigned width, height;
-    uint8_t
-        *rgb; /* height * width * 3, top row first: sRGB after the sensor's exposure and white (they
-                 act on linear light, before the tone curve), and before all its other effects */
+    uint8_t *rgb; /* height * width * 3, top row first: sRGB after the sensor's exposure and white
+                     (they act on linear light, before the tone curve), and before all its other
+                     effects; no lens has bent it */
     uint8_t *ids; /* height * width: the id that has most of the pixel's samples, 0: scenery */
     picture_thing things[SCENE_MAX_ID + 1]; /* by id; [0] is not used */
 } picture;
