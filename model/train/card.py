@@ -148,7 +148,7 @@ def blocks(measured, model):
                                                       scores.percent(h["caption"]["recall"])))
         for name, first in DETAILS.items():
             if name in h:
-                made[name] = scores.table(h[name], first)
+                made[name] = scores.table(h[name], first, most=name != "count")
     if "real" in measured:
         made["real"] = real(measured["real"])
     if "ablations" in measured:

@@ -224,6 +224,8 @@ class FakeLanguage:
 
     def scene(self, rng):
         self.made += 1
+        if self.made == 5:
+            return None
         return self.Scene(self.made), {"seed": self.made, "width": 8, "height": 6, "bad": self.made in self.bad}
 
     def ask(self, scene, truth, description, family):
@@ -380,6 +382,35 @@ class Card(unittest.TestCase):
             self.assertEqual(card.load(path), {"model_sha256": "2", "real": 3, "ablations": 2})
 
 
+class PyTorchAnswers(unittest.TestCase):
+    def test_without_guidance_the_question_does_not_reach_the_encoder(self):
+        nano = os.path.join(ROOT, "model", "nano")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "a.png")
+            Image.fromarray(np.random.RandomState(2).randint(0, 255, (60, 80, 3)).astype(np.uint8)).save(path)
+            tiles = evaluate.pixels(path, 96)
+        self.assertEqual(tiles.shape, (5, 3, 96, 96))
+        found = {}
+        for guidance in (True, False):
+            model = evaluate.TorchModel(nano, guidance=guidance)
+            for question in ("Is there a car?", "How many dogs?"):
+                model.answer(tiles, question)
+                found[guidance, question] = model.stages["image_tokens"]
+        apart = lambda g: float((found[g, "Is there a car?"] - found[g, "How many dogs?"]).abs().max())
+        self.assertGreater(apart(True), 1e-3)
+        self.assertEqual(apart(False), 0)
+
+    def test_tiles_are_the_quarters_of_the_picture(self):
+        picture = np.zeros((64, 64, 3), np.uint8)
+        picture[:32, 32:], picture[32:, :32], picture[32:, 32:] = 80, 160, 240
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "a.png")
+            Image.fromarray(picture).save(path)
+            tiles = evaluate.pixels(path, 32)
+        middle = [round(float(t[0, 16, 16] + 1) * 127.5) for t in tiles[:4]]
+        self.assertEqual(middle, [0, 80, 160, 240])
+
+
 class Release(unittest.TestCase):
     def test_what_is_refused(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -448,13 +479,14 @@ class Ablations(unittest.TestCase):
             ask = program(folder, "fusion-ask", ASK)
             with open(ask + ".most", "w", encoding="utf-8") as f:
                 f.write("-1")
-            start, train = os.path.join(folder, "start.pt"), program(folder, "train.py", TRAIN)
-            with open(start, "wb") as f:
+            start, train = os.path.join(folder, "start"), program(folder, "train.py", TRAIN)
+            os.mkdir(start)
+            with open(os.path.join(start, "checkpoint.pt"), "wb") as f:
                 f.write(b"start")
             write_lines(os.path.join(folder, "questions.jsonl"), [line("presence", ["yes"])] * 5)
             runs = os.path.join(folder, "runs")
             command = [sys.executable, os.path.join(ROOT, "model", "train", "ablations.py"), runs, "--start", start,
-                       "--steps", "7", "--set", folder, "--seeds", "1,2", "--only", "full,no alignment layers",
+                       "--steps", "7", "--set", folder, "--seeds", "1,2", "--only", "full,no mapping loss",
                        "--ask", ask, "--train", train, "--", "--pool", "p"]
             for _ in range(2):
                 done = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -465,7 +497,7 @@ class Ablations(unittest.TestCase):
             for text in trained:
                 self.assertIn("--start %s --steps 7 --seed" % start, text)
                 self.assertTrue(text.endswith("--pool p"), text)
-            self.assertEqual(sum("--no-alignment" in text for text in trained), 2)
+            self.assertEqual(sum("--no-mapping" in text for text in trained), 2)
             self.assertIn("| full | 2 | 100.0 (100.0, 100.0) |", done.stdout)
             self.assertIn("| full, asked with q = 4 | 2 |", done.stdout)
             self.assertNotIn("q = 36", done.stdout)
