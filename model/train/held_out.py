@@ -92,16 +92,16 @@ class Language:
     """What the set is made with: the grammar, the layout and the questions of `scenes`."""
 
     def __init__(self, held_out, seed):
-        from scenes import grammar, layout, questions, view, vocabulary
+        from scenes import grammar, questions, view, vocabulary
         self.held_out = held_out
-        self.grammar, self.layout = grammar, layout
-        self.view, self.vocabulary = view, vocabulary
+        self.grammar, self.view, self.vocabulary = grammar, view, vocabulary
         self.maker = questions.QuestionMaker(random.Random(seed), held_out=held_out)
 
     def scene(self, rng):
         """(scene, description) of a new scene, or None where the layout finds no place for it"""
+        from scenes import layout
         scene = self.grammar.make_scene(rng, held_out=self.held_out)
-        description = self.layout.lay_out(scene, rng)
+        description = layout.lay_out(scene, rng)
         return (scene, description) if description else None
 
     def ask(self, scene, truth, description, family):

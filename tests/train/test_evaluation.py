@@ -29,11 +29,10 @@ except ImportError as e:
 
 import card                                                     # noqa: E402
 import evaluate                                                 # noqa: E402
-import held_out                                                 # noqa: E402
 import release                                                  # noqa: E402
 import scores                                                   # noqa: E402
 from guess import Guesser                                       # noqa: E402
-from held_out import Chooser, Renderer, make_set                # noqa: E402
+from held_out import Chooser, Language, Renderer, make_set, question_line     # noqa: E402
 
 Question = collections.namedtuple("Question", "text answer family first second")
 
@@ -263,6 +262,48 @@ class HeldOutSet(unittest.TestCase):
                 list(render.draw([{"width": 8, "height": 6, "seed": 1}]))
 
 
+class HeldOutLanguage(unittest.TestCase):
+    """The grammar's questions about scenes that are imagined, not drawn."""
+
+    def lines(self, held_out, pictures):
+        from scenes.imagined import imagine
+        language, chooser, lines = Language(held_out, 1), Chooser(pictures * 5), []
+        for i in range(pictures):
+            rng = random.Random(i)
+            scene = language.grammar.make_scene(rng, held_out=held_out)
+            truth = imagine(rng, scene)
+            for q in chooser.choose(lambda f: language.ask(scene, truth, {}, f), 6):
+                lines.append(question_line("%d.png" % i, scene, truth, {}, q, language))
+        return lines
+
+    def test_its_own_answers_are_right(self):
+        lines = self.lines(True, 200)
+        kinds = collections.Counter(x["kind"] for x in lines)
+        self.assertGreaterEqual(len(kinds), 12, kinds)
+        for x in lines:
+            for answer in x["answers"]:
+                self.assertTrue(scores.is_right(x, answer), x)
+            json.dumps(x)
+        # and what is right for one question is mostly wrong for others of its kind
+        by_kind = collections.defaultdict(list)
+        for x in lines:
+            by_kind[x["kind"]].append(x)
+        for kind in ("colour", "count", "caption"):
+            some = by_kind[kind]
+            right = sum(scores.is_right(x, y["answers"][0]) for x, y in zip(some, some[1:])) / (len(some) - 1)
+            self.assertLess(right, 0.4, kind)
+
+    def test_pairs_that_training_never_sees(self):
+        self.assertTrue(any(x.get("unseen_pair") for x in self.lines(True, 200)))
+        self.assertFalse(any(x.get("unseen_pair") for x in self.lines(False, 200)))
+
+    def test_places_have_several_names(self):
+        language = Language(True, 1)
+        self.assertEqual(language.answers(Question("What place is this?", "car park", "scene", [], [])),
+                         ["car park", "a parking lot"])
+        self.assertEqual(language.answers(Question("?", "yes", "scene", [], [])), ["yes"])
+
+
 class EngineAnswers(unittest.TestCase):
     def setUp(self):
         self.kept = tempfile.TemporaryDirectory()
@@ -365,6 +406,17 @@ class Card(unittest.TestCase):
         self.assertNotIn("old", text)
         self.assertIn("Not measured yet.", text)
         self.assertEqual(card.fill(text, made), text)
+
+    def test_the_log_of_a_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "log.jsonl")
+            self.assertIsNone(card.read_log(path))
+            write_lines(path, [{"stage": "encoder", "step": 900, "minutes": 3.0, "views": 7000},
+                               {"stage": "align", "step": 1200, "minutes": 4.2, "views": 9000},
+                               {"stage": "align", "step": 1200, "minutes": 4.2, "held_out": {}}])
+            text = card.blocks({"training": card.read_log(path)}, folder)["training"]
+        self.assertIn("4 minutes", text)
+        self.assertIn("encoder 900, align 1,200), 9,000 views", text)
 
     def test_faulty_cards(self):
         with self.assertRaisesRegex(ValueError, "unknown block"):
