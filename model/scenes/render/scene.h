@@ -81,7 +81,10 @@ typedef struct {
     float aspect;                        /* of the projection; width / height unless squashed */
     struct {
         float position[3], yaw, pitch, roll, fov; /* fov: vertical */
-        float distortion; /* k1: r_seen = r (1 + k1 r^2), r = 1 at half the height; < 0: barrel */
+        /* k1: r_seen = r (1 + k1 r^2) z, r = 1 at half the height; < 0: barrel. z makes the picture
+         * fill the frame, 1 / (1 + k1 R^2): R reaches the corner for a barrel, else the middle of
+         * the nearer side. */
+        float distortion;
     } camera;
     struct {
         bool sun;                 /* shines */
