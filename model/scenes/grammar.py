@@ -446,7 +446,7 @@ def _noun_phrase(group, show, definite=False):
     if "relation" in show and group.target:
         there = _noun_phrase(group.target, {"colour"}, definite=not group.target.inside)
         if group.target.inside:
-            there = _noun_phrase(group.target, {"colour", "side", "text"})
+            there = _noun_phrase(group.target, {"colour", "posture", "wearing", "holding", "text", "side"})
         after.append(words["relation"] + " " + there)
     for key in ("side", "distance"):
         if key in show:

@@ -201,7 +201,7 @@ class QuestionMaker:
                 return self._make("PRESENCE", "presence", "no", [], ("presence", name), a=article(name), n=name,
                                   p=plural(name))
             if way < 0.5:
-                names = [n for n in view.by_name if n not in view.unlisted]
+                names = [n for n in view.by_name if n not in view.unlisted] + list(view.worn)
                 if not names:
                     return None
                 # the rarer the noun has been, the better
@@ -211,7 +211,7 @@ class QuestionMaker:
                 noun = self._pick_absent(view, "presence")
                 if noun is None:
                     return None
-        there = view.named(noun)
+        there = view.named(noun) or view.worn.get(noun, ())
         if not there and not view.absent(noun) or noun in view.unlisted:
             return None
         answer = "yes" if there else "no"

@@ -122,7 +122,8 @@ class View:
             self.items.append(item)
         self.items = [i for i in self.items if not i.gone]
         self.clear = [i for i in self.items if i.clear]
-        self.by_name, self.doubtful = {}, set()
+        # worn: what people wear, as far as it is seen -> those people
+        self.by_name, self.doubtful, self.worn = {}, set(), {}
         for item in self.items:
             names = [item.noun] + v.hypernyms(item.noun)
             if v.NOUNS.get(item.noun, {}).get("group") == "furniture":
@@ -135,6 +136,10 @@ class View:
             if item.holding:
                 self.doubtful.add(item.holding)
             self.doubtful.update(item.wearing)
+            if item.person and not item.known:
+                self.doubtful.update(v.WORN)
+            for noun in item.wearing if item.head_seen else ():
+                self.worn.setdefault(noun, []).append(item)
         unlisted = _scenery(scene, description)
         self.unlisted = set(unlisted)
         present = set(self.by_name) | self.doubtful | self.unlisted

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Ablations at equal steps: what each part of the model is worth at this size.
 
-    python3 ablations.py DIR --start RUN/encoder.pt --steps 3000 --set HELD_OUT [--seeds 1,2] [-- MORE...]
+    python3 train.py RUN --skip-stages align,fusion,instruct --minutes 30      stage 0: language and encoder
+    python3 ablations.py DIR --start RUN --steps 3000 --set HELD_OUT [--seeds 1,2] [-- MORE...]
 
-Every variant is trained by train.py from the same start (the encoder and language checkpoint of stage 0) for
+Every variant is trained by train.py from the same start (RUN, the encoder and the language model of stage 0) for
 the same number of steps with the same seed, and answers the same held-out questions: through the engine
-where it can compute the variant, else through PyTorch (the guided pass without a question is none of the
-engine's). MORE goes to train.py as it is (--pool POOL ...). A variant that is done is not done again, so a
+where it can compute the variant, else through PyTorch. MORE goes to train.py as it is (--pool POOL ...). A variant that is done is not done again, so a
 stopped run goes on with the next one. DIR/ablations.json holds the figures; --card MODEL puts them into
 MODEL/measured.json too."""
 
 import argparse
+import collections
 import json
 import os
 import subprocess
@@ -22,21 +23,24 @@ import scores
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# name: flags of train.py, then how it is asked: latent tokens, grid of the image tokens, with guidance
+# flags: of train.py. latents, grid: when asking, 0 for the model's own. The engine has alignment layers and guides
+# every question; what has not is answered by PyTorch.
+Variant = collections.namedtuple("Variant", "flags latents grid engine guidance", defaults=(0, 0, True, True))
 VARIANTS = {
-    "full": ([], 0, 0, True),
-    "no text guidance": (["--no-guidance"], 0, 0, False),
-    "no alignment layers": (["--no-alignment"], 0, 0, True),
-    "no mapping loss": (["--no-mapping"], 0, 0, True),
-    "plain concatenation": (["--plain"], 0, 0, False),
-    "q = 4 only": (["--query-lens", "4"], 4, 0, True),
-    "q = 16 only": (["--query-lens", "16"], 16, 0, True),
-    "q = 36 only": (["--query-lens", "36"], 36, 0, True),
-    "fewer image tokens": (["--image-grid", "6"], 0, 6, True),
+    "full": Variant([]),
+    "no text guidance": Variant(["--no-guidance"], engine=False, guidance=False),
+    "no alignment layers": Variant(["--no-alignment"], engine=False),
+    "no mapping loss": Variant(["--no-mapping"]),
+    "plain concatenation": Variant(["--plain"], engine=False, guidance=False),
+    "q = 4 only": Variant(["--query-lens", "4"], latents=4),
+    "q = 16 only": Variant(["--query-lens", "16"], latents=16),
+    "q = 36 only": Variant(["--query-lens", "36"], latents=36),
+    "fewer image tokens": Variant(["--image-grid", "6"], grid=6),
 }
 # Asked of the model "full" again, not trained: the number of latent tokens and the grid are free when asking.
-ASKED = {"full, asked with q = 4": (4, 0), "full, asked with q = 16": (16, 0),
-         "full, asked with q = 36": (36, 0), "full, asked with fewer image tokens": (0, 6)}
+ASKED = {"full, asked with q = 4": Variant([], latents=4), "full, asked with q = 16": Variant([], latents=16),
+         "full, asked with q = 36": Variant([], latents=36),
+         "full, asked with fewer image tokens": Variant([], grid=6)}
 
 
 def slug(name):
@@ -47,7 +51,7 @@ def train(folder, flags, a, seed):
     """Trains a variant; the folder of its export."""
     export = os.path.join(folder, "export")
     mark = os.path.join(folder, "trained.json")
-    made_of = {"flags": flags, "steps": a.steps, "seed": seed, "start": evaluate.digest(a.start),
+    made_of = {"flags": flags, "steps": a.steps, "seed": seed, "start": evaluate.digest(os.path.join(a.start, "checkpoint.pt")),
                "more": a.more}
     if os.path.exists(mark):
         with open(mark, encoding="utf-8") as f:
@@ -55,7 +59,7 @@ def train(folder, flags, a, seed):
                 return export
         sys.exit("%s: trained otherwise before; use another folder, or delete it" % folder)
     subprocess.run([*a.train, folder, "--start", a.start, "--steps", str(a.steps), "--seed", str(seed),
-                    *flags, *a.more], check=True)
+                    "--skip-stages", "language,encoder", *flags, *a.more], check=True)
     if not os.path.exists(os.path.join(export, "model.safetensors")):
         sys.exit("%s: train.py left no export/model.safetensors" % folder)
     with open(mark, "w", encoding="utf-8") as f:
@@ -63,21 +67,20 @@ def train(folder, flags, a, seed):
     return export
 
 
-def ask(export, folder, name, a, latents, grid, guidance):
+def ask(export, folder, name, a, variant):
     """(figures, how it was answered)"""
     questions = os.path.join(a.set, "questions.jsonl")
     out = os.path.join(folder, "answers-%s.jsonl" % slug(name))
     lines = evaluate.read_lines(questions)
-    if guidance:
-        answers = evaluate.engine(export, questions, out, options=evaluate.engine_options(latents, grid),
-                                  ask=a.ask)
-        how = "engine"
+    if variant.engine:
+        answers = evaluate.engine(export, questions, out, ask=a.ask,
+                                  options=evaluate.engine_options(variant.latents, variant.grid))
+    elif os.path.exists(out) and len(evaluate.read_lines(out)) == len(lines):
+        answers = evaluate.read_lines(out)
     else:
-        kept = os.path.exists(out) and len(evaluate.read_lines(out)) == len(lines)
-        answers = evaluate.read_lines(out) if kept else evaluate.by_torch(export, questions, out,
-                                                                          latents=latents, guidance=False)
-        how = "PyTorch"
-    return scores.measure(lines, evaluate.results(lines, answers)), how
+        answers = evaluate.by_torch(export, questions, out, None, variant.latents, variant.guidance)
+    return (scores.measure(lines, evaluate.results(lines, answers)),
+            "the engine" if variant.engine else "PyTorch")
 
 
 def main():
@@ -86,7 +89,7 @@ def main():
     argv = argv[:argv.index("--")] if "--" in argv else argv
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("folder")
-    p.add_argument("--start", required=True)
+    p.add_argument("--start", required=True, help="folder of the run of stage 0")
     p.add_argument("--steps", type=int, required=True)
     p.add_argument("--set", required=True, help="folder of the held-out set (evaluate.py scenes)")
     p.add_argument("--seeds", default="1")
@@ -113,16 +116,16 @@ def main():
 
     for seed in map(int, a.seeds.split(",")):
         for name in names:
-            flags, latents, grid, guidance = VARIANTS[name]
+            variant = VARIANTS[name]
             folder = os.path.join(a.folder, "%s-%d" % (slug(name), seed))
             os.makedirs(folder, exist_ok=True)
-            export = train(folder, flags, a, seed)
-            record(name, *ask(export, folder, name, a, latents, grid, guidance), seed)
+            export = train(folder, variant.flags, a, seed)
+            record(name, *ask(export, folder, name, a, variant), seed)
             if name == "full" and not a.no_asked:
                 lens = card.load(os.path.join(export, "config.json"))["query_len"].split(",")
-                for other, (latents, grid) in ASKED.items():
-                    if not latents or str(latents) in lens:
-                        record(other, *ask(export, folder, other, a, latents, grid, True), seed)
+                for other, variant in ASKED.items():
+                    if not variant.latents or str(variant.latents) in lens:
+                        record(other, *ask(export, folder, other, a, variant), seed)
     print(card.ablations(found))
     if a.card:
         card.merge(os.path.join(a.card, "measured.json"), {"ablations": found})

@@ -134,6 +134,26 @@ def ablations(found):
     return "\n".join(lines)
 
 
+def training(found):
+    by_stage = ", ".join("%s %s" % (name, "{:,}".format(n)) for name, n in found["stages"].items())
+    return ("%.0f minutes of training, %s steps (until the end of each stage: %s), %s views of pictures."
+            % (found["minutes"], "{:,}".format(found["step"]), by_stage, "{:,}".format(found["views"])))
+
+
+def read_log(path):
+    """What a run's log.jsonl says of the whole run, or None."""
+    if not os.path.exists(path):
+        return None
+    found = {"stages": {}}
+    with open(path, encoding="utf-8") as f:
+        for line in f:
+            raw = json.loads(line)
+            if "views" in raw:
+                found.update({k: raw[k] for k in ("minutes", "step", "views")})
+                found["stages"][raw["stage"]] = raw["step"]
+    return found if "step" in found else None
+
+
 def blocks(measured, model):
     """{name: Markdown} of what can be written"""
     made = {}
@@ -148,9 +168,11 @@ def blocks(measured, model):
                                                       scores.percent(h["caption"]["recall"])))
         for name, first in DETAILS.items():
             if name in h:
-                made[name] = scores.table(h[name], first)
+                made[name] = scores.table(h[name], first, most=name != "count")
     if "real" in measured:
         made["real"] = real(measured["real"])
+    if "training" in measured:
+        made["training"] = training(measured["training"])
     if "ablations" in measured:
         made["ablations"] = ablations(measured["ablations"])
     return made
@@ -159,7 +181,7 @@ def blocks(measured, model):
 def fill(text, made):
     """The card's text with its blocks written anew; unknown blocks are an error, blocks that cannot be
     written say so."""
-    known = {"sizes", "held-out", "real", "ablations", *DETAILS}
+    known = {"sizes", "held-out", "real", "ablations", "training", *DETAILS}
 
     def put(match):
         name = match.group(2)

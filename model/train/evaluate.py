@@ -172,17 +172,21 @@ class TorchModel:
         stop = self.generation["eos_token_id"]
         self.stop = stop if isinstance(stop, list) else [stop]
         self.latents = latents or self.model.config.query_lens[0]
-        self.guidance = guidance
+        if not guidance:
+            # The guided pass as the tiles' pass: no rows of text.
+            guided = self.model.guided
+            self.model.guided = lambda pixels, ids, valid=None: guided(pixels, ids[:, :0])
 
     def answer(self, tiles, question, max_new=None):
+        """The answer's text; `stages` keeps what model.answer gave."""
         import torch
         text = question.strip()
-        instruction = self.tokenizer.encode(text) if self.guidance else []
         with torch.no_grad():
-            out = self.model.answer(tiles, instruction,
+            out = self.model.answer(tiles, self.tokenizer.encode(text),
                                     [self.tokenizer.encode(p) for p in prompt_pieces(self.config, text)],
                                     self.latents, max_new=max_new or self.generation["max_new_tokens"],
                                     stop=self.stop)
+        self.stages = out
         return self.tokenizer.decode([i for i in out["greedy_ids"] if i not in self.stop]).strip()
 
 
@@ -280,7 +284,7 @@ def table(a):
     print(scores.table(found["kinds"], every=found["all"], goals=page.GOALS))
     for key, first in page.DETAILS.items():
         if key in found:
-            print("\n" + scores.table(found[key], first))
+            print("\n" + scores.table(found[key], first, most=key != "count"))
     pairs = scores.measure_pairs(lines, answers)
     if pairs["pairs"]:
         print("\n%d pairs of equal questions with different answers, both right in %d" %

@@ -44,7 +44,10 @@ class Renderer:
     def draw(self, descriptions):
         """Yields (truth, picture as [h, w, 3] or None) for every description."""
         import numpy as np
-        child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # lavapipe in this thread alone: training may want the other processor
+        environment = dict(os.environ)
+        environment.setdefault("LP_NUM_THREADS", "0")
+        child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
 
         def feed():
             try:
@@ -89,16 +92,17 @@ class Language:
     """What the set is made with: the grammar, the layout and the questions of `scenes`."""
 
     def __init__(self, held_out, seed):
-        from scenes import grammar, layout, questions, view, vocabulary
+        from scenes import grammar, questions, view, vocabulary
         self.held_out = held_out
-        self.grammar, self.layout = grammar, layout
-        self.view, self.vocabulary = view, vocabulary
+        self.grammar, self.view, self.vocabulary = grammar, view, vocabulary
         self.maker = questions.QuestionMaker(random.Random(seed), held_out=held_out)
 
     def scene(self, rng):
-        """(scene, description) of a new scene"""
+        """(scene, description) of a new scene, or None where the layout finds no place for it"""
+        from scenes import layout
         scene = self.grammar.make_scene(rng, held_out=self.held_out)
-        return scene, self.layout.lay_out(scene, rng)
+        description = layout.lay_out(scene, rng)
+        return (scene, description) if description else None
 
     def ask(self, scene, truth, description, family):
         """A Question of a family, or None where the picture gives none."""
@@ -192,11 +196,16 @@ def question_line(name, scene, truth, description, question, language):
 def make_set(language, renderer, folder, pictures, total, each, seed, keep_pictures=True, log=print):
     """Writes pictures and returns the questions' lines."""
     from PIL import Image
-    scenes, descriptions = [], []
-    for i in range(pictures):
-        scene, description = language.scene(random.Random(seed + i))
-        scenes.append(scene)
-        descriptions.append(description)
+    found = []
+    for i in range(20 * pictures):
+        if len(found) == pictures:
+            break
+        made = language.scene(random.Random(seed + i))
+        if made:
+            found.append(made)
+    if len(found) < pictures:
+        raise RuntimeError("of %d scenes only %d could be laid out" % (20 * pictures, len(found)))
+    descriptions = [d for _, d in found]
     chooser = Chooser(total)
     lines, failed = [], 0
     for i, (truth, picture) in enumerate(renderer.draw(descriptions)):
@@ -204,9 +213,8 @@ def make_set(language, renderer, folder, pictures, total, each, seed, keep_pictu
             failed += 1
             log("scene %d: %s" % (i, truth["error"]))
             continue
-        scene = scenes[i]
+        scene, description = found[i]
         name = "scene-%04d.png" % i
-        description = descriptions[i]
         kept = chooser.choose(lambda family: language.ask(scene, truth, description, family), each)
         if kept and keep_pictures:
             Image.fromarray(picture).save(os.path.join(folder, name))

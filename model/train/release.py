@@ -99,6 +99,9 @@ def main():
         shutil.copyfile(os.path.join(a.source, f), os.path.join(a.target, f))
         print("%-24s %9d bytes" % (f, os.path.getsize(os.path.join(a.target, f))))
     measured["largest_activation"] = round(activation[0], 1)
+    run = card.read_log(os.path.join(a.source, "..", "log.jsonl"))
+    if run:
+        measured["training"] = run
     card.merge(os.path.join(a.target, "measured.json"), measured)
     card.write(a.target)
     if not a.no_samples:

@@ -234,17 +234,18 @@ def percent(x, digits=1):
     return "%.*f %%" % (digits, 100 * x)
 
 
-def table(kinds, first="kind of question", every=None, goals=None):
-    """The rows of `figures` as a Markdown table"""
+def table(kinds, first="kind of question", every=None, goals=None, most=True):
+    """The rows of `figures` as a Markdown table; `most`: with the majority answer."""
     guess = any("guess" in r for r in kinds.values())
-    head = [first, "n", "right", "standard error", "majority answer"]
+    head = [first, "n", "right", "standard error"] + ["majority answer"] * most
     head += ["question-only"] * guess + ["goal"] * bool(goals)
     lines = ["| %s |" % " | ".join(head), "|" + "---|" * len(head)]
     rows = list(kinds.items()) + ([("all", every)] if every else [])
     for name, r in rows:
         cells = [str(name), str(r["n"]), percent(r["right"]), "%.1f" % (100 * r.get("error", 0))]
         text = plain(r.get("majority_answer", ""))
-        cells.append(percent(r["majority"]) + (" (%s)" % text if text and len(text) < 12 else ""))
+        if most:
+            cells.append(percent(r["majority"]) + (" (%s)" % text if text and len(text) < 12 else ""))
         if guess:
             cells.append(percent(r["guess"]) if "guess" in r else "")
         if goals:

@@ -29,11 +29,10 @@ except ImportError as e:
 
 import card                                                     # noqa: E402
 import evaluate                                                 # noqa: E402
-import held_out                                                 # noqa: E402
 import release                                                  # noqa: E402
 import scores                                                   # noqa: E402
 from guess import Guesser                                       # noqa: E402
-from held_out import Chooser, Renderer, make_set                # noqa: E402
+from held_out import Chooser, Language, Renderer, make_set, question_line     # noqa: E402
 
 Question = collections.namedtuple("Question", "text answer family first second")
 
@@ -224,6 +223,8 @@ class FakeLanguage:
 
     def scene(self, rng):
         self.made += 1
+        if self.made == 5:
+            return None
         return self.Scene(self.made), {"seed": self.made, "width": 8, "height": 6, "bad": self.made in self.bad}
 
     def ask(self, scene, truth, description, family):
@@ -259,6 +260,48 @@ class HeldOutSet(unittest.TestCase):
             render = Renderer([program(folder, "scene-render", "#!/bin/sh\nexit 1\n")])
             with self.assertRaisesRegex(RuntimeError, "ended early"):
                 list(render.draw([{"width": 8, "height": 6, "seed": 1}]))
+
+
+class HeldOutLanguage(unittest.TestCase):
+    """The grammar's questions about scenes that are imagined, not drawn."""
+
+    def lines(self, held_out, pictures):
+        from scenes.imagined import imagine
+        language, chooser, lines = Language(held_out, 1), Chooser(pictures * 5), []
+        for i in range(pictures):
+            rng = random.Random(i)
+            scene = language.grammar.make_scene(rng, held_out=held_out)
+            truth = imagine(rng, scene)
+            for q in chooser.choose(lambda f: language.ask(scene, truth, {}, f), 6):
+                lines.append(question_line("%d.png" % i, scene, truth, {}, q, language))
+        return lines
+
+    def test_its_own_answers_are_right(self):
+        lines = self.lines(True, 200)
+        kinds = collections.Counter(x["kind"] for x in lines)
+        self.assertGreaterEqual(len(kinds), 12, kinds)
+        for x in lines:
+            for answer in x["answers"]:
+                self.assertTrue(scores.is_right(x, answer), x)
+            json.dumps(x)
+        # and what is right for one question is mostly wrong for others of its kind
+        by_kind = collections.defaultdict(list)
+        for x in lines:
+            by_kind[x["kind"]].append(x)
+        for kind in ("colour", "count", "caption"):
+            some = by_kind[kind]
+            right = sum(scores.is_right(x, y["answers"][0]) for x, y in zip(some, some[1:])) / (len(some) - 1)
+            self.assertLess(right, 0.4, kind)
+
+    def test_pairs_that_training_never_sees(self):
+        self.assertTrue(any(x.get("unseen_pair") for x in self.lines(True, 200)))
+        self.assertFalse(any(x.get("unseen_pair") for x in self.lines(False, 200)))
+
+    def test_places_have_several_names(self):
+        language = Language(True, 1)
+        self.assertEqual(language.answers(Question("What place is this?", "car park", "scene", [], [])),
+                         ["car park", "a parking lot"])
+        self.assertEqual(language.answers(Question("?", "yes", "scene", [], [])), ["yes"])
 
 
 class EngineAnswers(unittest.TestCase):
@@ -364,6 +407,17 @@ class Card(unittest.TestCase):
         self.assertIn("Not measured yet.", text)
         self.assertEqual(card.fill(text, made), text)
 
+    def test_the_log_of_a_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "log.jsonl")
+            self.assertIsNone(card.read_log(path))
+            write_lines(path, [{"stage": "encoder", "step": 900, "minutes": 3.0, "views": 7000},
+                               {"stage": "align", "step": 1200, "minutes": 4.2, "views": 9000},
+                               {"stage": "align", "step": 1200, "minutes": 4.2, "held_out": {}}])
+            text = card.blocks({"training": card.read_log(path)}, folder)["training"]
+        self.assertIn("4 minutes", text)
+        self.assertIn("encoder 900, align 1,200), 9,000 views", text)
+
     def test_faulty_cards(self):
         with self.assertRaisesRegex(ValueError, "unknown block"):
             card.fill(CARD.replace("real", "reel"), {})
@@ -378,6 +432,35 @@ class Card(unittest.TestCase):
             self.assertEqual(card.load(path), {"model_sha256": "1", "held_out": 1, "ablations": 2})
             card.merge(path, {"model_sha256": "2", "real": 3})
             self.assertEqual(card.load(path), {"model_sha256": "2", "real": 3, "ablations": 2})
+
+
+class PyTorchAnswers(unittest.TestCase):
+    def test_without_guidance_the_question_does_not_reach_the_encoder(self):
+        nano = os.path.join(ROOT, "model", "nano")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "a.png")
+            Image.fromarray(np.random.RandomState(2).randint(0, 255, (60, 80, 3)).astype(np.uint8)).save(path)
+            tiles = evaluate.pixels(path, 96)
+        self.assertEqual(tiles.shape, (5, 3, 96, 96))
+        found = {}
+        for guidance in (True, False):
+            model = evaluate.TorchModel(nano, guidance=guidance)
+            for question in ("Is there a car?", "How many dogs?"):
+                model.answer(tiles, question)
+                found[guidance, question] = model.stages["image_tokens"]
+        apart = lambda g: float((found[g, "Is there a car?"] - found[g, "How many dogs?"]).abs().max())
+        self.assertGreater(apart(True), 1e-3)
+        self.assertEqual(apart(False), 0)
+
+    def test_tiles_are_the_quarters_of_the_picture(self):
+        picture = np.zeros((64, 64, 3), np.uint8)
+        picture[:32, 32:], picture[32:, :32], picture[32:, 32:] = 80, 160, 240
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "a.png")
+            Image.fromarray(picture).save(path)
+            tiles = evaluate.pixels(path, 32)
+        middle = [round(float(t[0, 16, 16] + 1) * 127.5) for t in tiles[:4]]
+        self.assertEqual(middle, [0, 80, 160, 240])
 
 
 class Release(unittest.TestCase):
@@ -448,13 +531,14 @@ class Ablations(unittest.TestCase):
             ask = program(folder, "fusion-ask", ASK)
             with open(ask + ".most", "w", encoding="utf-8") as f:
                 f.write("-1")
-            start, train = os.path.join(folder, "start.pt"), program(folder, "train.py", TRAIN)
-            with open(start, "wb") as f:
+            start, train = os.path.join(folder, "start"), program(folder, "train.py", TRAIN)
+            os.mkdir(start)
+            with open(os.path.join(start, "checkpoint.pt"), "wb") as f:
                 f.write(b"start")
             write_lines(os.path.join(folder, "questions.jsonl"), [line("presence", ["yes"])] * 5)
             runs = os.path.join(folder, "runs")
             command = [sys.executable, os.path.join(ROOT, "model", "train", "ablations.py"), runs, "--start", start,
-                       "--steps", "7", "--set", folder, "--seeds", "1,2", "--only", "full,no alignment layers",
+                       "--steps", "7", "--set", folder, "--seeds", "1,2", "--only", "full,no mapping loss",
                        "--ask", ask, "--train", train, "--", "--pool", "p"]
             for _ in range(2):
                 done = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -465,7 +549,7 @@ class Ablations(unittest.TestCase):
             for text in trained:
                 self.assertIn("--start %s --steps 7 --seed" % start, text)
                 self.assertTrue(text.endswith("--pool p"), text)
-            self.assertEqual(sum("--no-alignment" in text for text in trained), 2)
+            self.assertEqual(sum("--no-mapping" in text for text in trained), 2)
             self.assertIn("| full | 2 | 100.0 (100.0, 100.0) |", done.stdout)
             self.assertIn("| full, asked with q = 4 | 2 |", done.stdout)
             self.assertNotIn("q = 36", done.stdout)
