@@ -303,62 +303,10 @@ def _sides(rng, groups, progress):
             group.shown.add("distance")
 
 
-# A scene once more, with one thing changed.
-
-_ALIKE = {"man": "woman", "woman": "man", "car": "van", "van": "truck", "truck": "bus", "bus": "truck", "dog": "cat",
-          "cat": "dog", "bicycle": "motorbike", "motorbike": "bicycle", "chair": "table", "table": "chair",
-          "bottle": "cup", "cup": "bottle", "box": "bag", "bag": "box"}
-_MIRRORED = {"left": "right", "right": "left", "left of": "right of", "right of": "left of"}
-
-
-def twin(rng, scene):
-    """The scene with one difference (a thing gone, another colour, posture or noun, or the sides swapped) and a
-    caption of its own, or None where there is nothing to change. With the same seed the rest of the picture stays."""
-    if not scene.things:
-        return None
-    other = Scene.from_json(scene.to_json())
-    things = other.things
-    targets = {t.relation[1] for t in things if t.relation}
-    thing = rng.choice(things)
-    ways = ["sides"] if any(t.side in ("left", "right") or t.relation and t.relation[0] in _MIRRORED
-                            for t in things) else []
-    if thing.id not in targets:
-        ways += ["gone"] * 2
-    if thing.colour:
-        ways += ["colour"] * 2
-    if thing.noun in _ALIKE and _ALIKE[thing.noun] in v.NOUNS and not thing.relation and thing.id not in targets:
-        ways.append("noun")
-    postures = [p for p in ("standing", "sitting", "lying") if p != thing.posture and _has_posture(thing.noun, p)]
-    if thing.posture and postures and not thing.relation and not thing.holding and not thing.wearing:
-        ways.append("posture")
-    if not ways:
-        return None
-    way = rng.choice(ways)
-    if way == "gone":
-        things.remove(thing)
-    elif way == "colour":
-        thing.colour = rng.choice([c for c in v.colours_for(thing.noun, scene.held_out) if c != thing.colour])
-    elif way == "posture":
-        thing.posture = rng.choice(postures)
-    elif way == "noun":
-        thing.noun, thing.model = _ALIKE[thing.noun], None
-        if thing.colour and thing.colour not in v.colours_for(thing.noun, scene.held_out) or not v.paintable(thing.noun):
-            thing.colour = None
-        if thing.posture and not _has_posture(thing.noun, thing.posture):
-            thing.posture = None
-    else:
-        for one in things:
-            one.side = _MIRRORED.get(one.side, one.side)
-            if one.relation:
-                one.relation = (_MIRRORED.get(one.relation[0], one.relation[0]), one.relation[1])
-    if way in ("noun", "posture"):
-        thing.model = None
-    write_caption(rng, other)
-    return other
-
+# A caption for things that are known already.
 
 def write_caption(rng, scene):
-    """Gives a scene whose things are known a caption and its steps."""
+    """Gives a scene whose things are known, as that of a twin, a caption and its steps."""
     groups, by_key = [], {}
     for thing in scene.things:
         key = (thing.noun, thing.posture, thing.holding, thing.wearing, thing.text, thing.side, thing.distance,

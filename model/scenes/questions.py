@@ -294,14 +294,14 @@ class QuestionMaker:
             return None
         worn = rng.choice(v.WORN)
         if rng.random() < 0.5:
-            wearers = [i for i in people if i.wearing]
+            wearers = [i for i in people if i.wearing and i.head_seen]
             if wearers:
                 worn = rng.choice(rng.choice(wearers).wearing)
         forms = self._forms(worn)
         near = v.CONTESTED.get(worn, set())
         if rng.random() < 0.5:
-            seen = [i for i in people if i.head_seen and worn in i.wearing]
-            if not seen and (any(not i.head_seen or not i.known or near & set(i.wearing) for i in people)
+            seen = [i for i in people if i.head_seen and worn in i.wearing and worn not in i.unclear]
+            if not seen and (any(not i.head_seen or not i.known or (near | {worn}) & set(i.wearing) for i in people)
                              or "person" in view.doubtful or worn in view.by_name):
                 return None
             answer = "yes" if seen else "no"
@@ -309,20 +309,20 @@ class QuestionMaker:
                               ("anyone", worn), seen, **forms)
         one = rng.choice(people)
         name = view.refer(one, rng, without=("wearing",))
-        if not name or not one.head_seen or not one.known:
+        if not name or not one.head_seen or not one.known or worn in one.unclear:
             return None
         answer = "yes" if worn in one.wearing else "no"
-        if answer == "no" and (near & set(one.wearing) or worn in view.by_name):
+        if answer == "no" and (near & set(one.wearing) or any(i.noun == worn and not i.part for i in view.items)):
             return None
         keys = [(("wearing", worn), 2, 1.0), (("wearing", one.noun), 2, 1.0)]
         return self._make("WEARING", "attribute", answer, keys, ("wearing", one.id, worn), [one], x=name, **forms)
 
     def _holding(self, view, people):
         rng = self.rng
-        holders = [i for i in people if i.holding and i.hands_seen]
+        holders = [i for i in people if i.holding and i.hands_seen and not i.unclear]
         one = rng.choice(holders if holders and rng.random() < 0.6 else people)
         name = view.refer(one, rng)
-        if not name or not one.hands_seen or not one.known:
+        if not name or not one.hands_seen or not one.known or one.unclear:
             return None
         if one.holding and rng.random() < 0.4:
             return self._make("WHAT_HELD", "attribute", article(one.holding), [(("held",), len(v.HELD), 1.3)],

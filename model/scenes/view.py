@@ -21,12 +21,13 @@ class Item:
     """A thing of the scene, as seen."""
 
     __slots__ = ("id", "noun", "colour", "posture", "wearing", "holding", "text", "relation", "main", "x", "y",
-                 "w", "h", "top", "depth", "pixels", "visible", "inside", "clear", "gone", "known")
+                 "w", "h", "top", "depth", "pixels", "visible", "inside", "clear", "gone", "known", "part", "unclear")
 
     def __init__(self, id, noun, colour, truth, width, height):
         self.id, self.noun, self.colour = id, noun, colour
         self.posture = self.holding = self.text = self.relation = None
-        self.wearing, self.main = (), False
+        self.wearing, self.main, self.part = (), False, False
+        self.unclear = ()            # what it wears or holds and nobody can see
         self.gone, self.clear, self.known = True, False, True
         if truth is None or not truth.get("pixels"):
             return
@@ -84,8 +85,8 @@ _SURFACES = {"facade": {"window", "door"}, "shelf-clutter": {"shelf", "box", "bo
 def _scenery(scene, description):
     """Nouns that the unlabelled scenery may show: they are never denied nor counted."""
     if description is None:
-        return _UNLISTED[scene.place]
-    found = set(description.get("scenery") or ())
+        return set(_UNLISTED[scene.place])
+    found = {e["noun"] for e in description.get("extra") or () if not e["id"]}
     for box in description.get("boxes") or ():
         surface = box.get("surface")
         if surface and not box.get("id"):
@@ -99,31 +100,64 @@ def _scenery(scene, description):
 
 
 class View:
-    """The items of a picture by name. `extra`: things of the layout that the caption does not name."""
+    """The items of a picture by name.
+
+    `description`: the layout's; its "extra" are things that the caption does not name (id 0: scenery without a
+    label), its "parts" what people wear and hold, its "things" the looks of what the caption leaves open.
+    `extra` is taken instead of its "extra"."""
 
     def __init__(self, scene, truth, description=None, extra=None):
         self.scene = scene
         seen = {t["id"]: t for t in truth["things"]}
-        width, height = truth.get("width", 320), truth.get("height", 240)
+        size = truth.get("width", 320), truth.get("height", 240)
+        layout = description or {}
         if extra is None:
-            extra = (description or {}).get("extra") or truth.get("extra") or ()
-        self.items = []
+            extra = layout.get("extra") or ()
+        painted = {o.get("id") for o in layout.get("objects") or () if o.get("paint")}
+        looks = {t["id"]: t.get("colour") for t in layout.get("things") or ()}
+        self.items, by_id = [], {}
         for thing in scene.things:
-            item = Item(thing.id, thing.noun, thing.colour, seen.get(thing.id), width, height)
+            colour = thing.colour
+            if colour is None and v.paintable(thing.noun) and (thing.id in painted or thing.noun not in v.PEOPLE):
+                colour = looks.get(thing.id)
+            item = Item(thing.id, thing.noun, colour, seen.get(thing.id), *size)
             item.posture = thing.posture or (v.model_posture(thing.model) if thing.model else None)
             item.wearing, item.holding, item.text = thing.wearing, thing.holding, thing.text
             item.relation, item.main = thing.relation, True
             self.items.append(item)
+            by_id[thing.id] = item
         for one in extra:
-            item = Item(one["id"], one["noun"], one.get("colour"), seen.get(one["id"]), width, height)
-            item.posture = one.get("posture")
-            item.wearing = tuple(one.get("wearing") or ())
-            item.known = False           # nobody has said what it wears or holds
-            self.items.append(item)
+            if one["id"]:
+                colour = one.get("colour") if one["noun"] not in v.PEOPLE else None
+                item = Item(one["id"], one["noun"], colour, seen.get(one["id"]), *size)
+                item.known = False           # nobody has said what it wears or holds
+                self.items.append(item)
+        self._parts(layout, by_id, seen, size)
         self.items = [i for i in self.items if not i.gone]
         self.clear = [i for i in self.items if i.clear]
+        self.unlisted = _scenery(scene, description)
+        self._sort()
+
+    def _parts(self, layout, by_id, seen, size):
+        """What is worn and held: things of their own where the layout gave them ids, else only with their people."""
+        listed = set()
+        for one in layout.get("parts") or ():
+            owner = by_id.get(one["of"])
+            if owner is None or one["id"] in by_id:
+                continue
+            item = Item(one["id"], one["noun"], one.get("colour"), seen.get(one["id"]), *size)
+            item.part = True
+            self.items.append(item)
+            listed.add((owner.id, one["noun"]))
+            if not item.clear:
+                owner.unclear += (one["noun"],)
+        self.hidden = {n for i in by_id.values() if not i.gone for n in i.wearing + ((i.holding,) if i.holding else ())
+                       if (i.id, n) not in listed}
+
+    def _sort(self):
+        """Every name with its clear things, and the names about which a person could disagree."""
         # worn: what people wear, as far as it is seen -> those people
-        self.by_name, self.doubtful, self.worn = {}, set(), {}
+        self.by_name, self.doubtful, self.worn = {}, set(self.hidden), {}
         for item in self.items:
             names = [item.noun] + v.hypernyms(item.noun)
             if v.NOUNS.get(item.noun, {}).get("group") == "furniture":
@@ -133,21 +167,17 @@ class View:
                     self.by_name.setdefault(name, []).append(item)
             else:
                 self.doubtful.update(names)
-            if item.holding:
-                self.doubtful.add(item.holding)
-            self.doubtful.update(item.wearing)
+            for noun in item.wearing if item.head_seen else ():
+                if noun in self.hidden:
+                    self.worn.setdefault(noun, []).append(item)
             if item.person and not item.known:
                 self.doubtful.update(v.WORN)
-            for noun in item.wearing if item.head_seen else ():
-                self.worn.setdefault(noun, []).append(item)
-        unlisted = _scenery(scene, description)
-        self.unlisted = set(unlisted)
         present = set(self.by_name) | self.doubtful | self.unlisted
         self.contested = self.doubtful | self.unlisted
         for noun, others in v.CONTESTED.items():
             if others & present:
                 self.contested.add(noun)
-        for noun in list(self.unlisted):
+        for noun in self.unlisted:
             self.contested.update(v.hypernyms(noun))
 
     def named(self, name):
@@ -184,7 +214,7 @@ class View:
                 if all(o.posture_seen and (o is item or o.posture != item.posture) for o in same):
                     ways.append(item.posture + " " + item.noun)
             if item.wearing and item.head_seen and "wearing" not in without:
-                if all(o.known and o.head_seen and (o is item or not set(o.wearing) & set(item.wearing)) for o in same):
+                if not item.unclear and all(o.known and o.head_seen and (o is item or not set(o.wearing) & set(item.wearing)) for o in same):
                     ways.append("%s with the %s" % (item.noun, item.wearing[0]))
         return "the " + rng.choice(ways) if ways else None
 
@@ -199,7 +229,7 @@ def _together(view, most):
     """The clear things in groups of one noun, the most visible first."""
     groups = {}
     for item in view.clear:
-        if item.main or item.noun not in view.unlisted:
+        if item.main or item.noun not in view.unlisted and not item.part:
             groups.setdefault(item.noun, []).append(item)
     if len(groups) > most:               # things that nobody named come last
         named = {i.noun for i in view.clear if i.main}
@@ -246,7 +276,7 @@ def sentence(view, most=3):
         postures = {i.posture_seen for i in items}
         if first.person and len(postures) == 1 and first.posture_seen:
             after.append(first.posture)
-        if len(items) == 1 and first.wearing and first.head_seen:
+        if len(items) == 1 and first.wearing and first.head_seen and not first.unclear:
             after.append("wearing " + join([article(w) for w in first.wearing]))
         if len(items) == 1 and first.text_seen:
             after.append('that says "%s"' % first.text)
