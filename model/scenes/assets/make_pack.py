@@ -25,8 +25,8 @@ import textures  # noqa: E402
 HERE = pathlib.Path(__file__).resolve().parent
 LIMIT = 24 << 20
 # Triangles of the three levels, by how much a thing matters.
-BUDGETS = {"fine": (2600, 800, 300), "foliage": (1800, 600, 200), "normal": (800, 320, 140), "small": (560, 220, 80),
-           "clutter": (500, 180, 80)}
+BUDGETS = {"fine": (2400, 760, 280), "foliage": (1500, 500, 180), "normal": (720, 300, 130), "small": (520, 210, 80),
+           "clutter": (420, 150, 70)}
 
 
 def arguments():
