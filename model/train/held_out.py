@@ -35,6 +35,10 @@ def find_program(name, *places):
              "folder" % (name, build))
 
 
+# What a scene must have for families that hardly any scene can be asked about.
+RARE = {"text": lambda scene: any(t.text for t in scene.things)}
+
+
 class Renderer:
     """scene-render as a child: descriptions in, (truth, picture) out, in the same order."""
 
@@ -97,10 +101,13 @@ class Language:
         self.grammar, self.view, self.vocabulary = grammar, view, vocabulary
         self.maker = questions.QuestionMaker(random.Random(seed), held_out=held_out)
 
-    def scene(self, rng):
-        """(scene, description) of a new scene, or None where the layout finds no place for it"""
+    def scene(self, rng, wanted=None):
+        """(scene, description) of a new scene, or None where the layout finds no place for it or `wanted`
+        does not accept it"""
         from scenes import layout
         scene = self.grammar.make_scene(rng, held_out=self.held_out)
+        if wanted and not wanted(scene):
+            return None
         description = layout.lay_out(scene, rng)
         return (scene, description) if description else None
 
@@ -193,35 +200,46 @@ def question_line(name, scene, truth, description, question, language):
     return line
 
 
-def make_set(language, renderer, folder, pictures, total, each, seed, keep_pictures=True, log=print):
-    """Writes pictures and returns the questions' lines."""
-    from PIL import Image
+def lay_out(language, pictures, seed, wanted=None):
+    """[(scene, description)] of scenes that the layout finds a place for, and `wanted` accepts"""
     found = []
-    for i in range(20 * pictures):
+    for i in range(60 * pictures):
         if len(found) == pictures:
-            break
-        made = language.scene(random.Random(seed + i))
+            return found
+        made = language.scene(random.Random(seed + i), wanted)
         if made:
             found.append(made)
-    if len(found) < pictures:
-        raise RuntimeError("of %d scenes only %d could be laid out" % (20 * pictures, len(found)))
-    descriptions = [d for _, d in found]
+    if found or not pictures:
+        return found
+    raise RuntimeError("of %d scenes none could be laid out" % (60 * pictures))
+
+
+def make_set(language, renderer, folder, pictures, total, each, seed, keep_pictures=True, log=print):
+    """Writes pictures and returns the questions' lines. What few scenes can be asked about gets scenes of its
+    own (RARE), at most half as many again."""
+    from PIL import Image
     chooser = Chooser(total)
-    lines, failed = [], 0
-    for i, (truth, picture) in enumerate(renderer.draw(descriptions)):
-        if picture is None:
-            failed += 1
-            log("scene %d: %s" % (i, truth["error"]))
+    lines, number, failed = [], 0, 0
+    rounds = [(pictures, None, None)]
+    rounds += [(pictures // 2, wanted, family) for family, wanted in RARE.items()]
+    for k, (most, wanted, only) in enumerate(rounds):
+        if only and chooser.have[only] >= chooser.quota:
             continue
-        scene, description = found[i]
-        name = "scene-%04d.png" % i
-        kept = chooser.choose(lambda family: language.ask(scene, truth, description, family), each)
-        if kept and keep_pictures:
-            Image.fromarray(picture).save(os.path.join(folder, name))
-        for q in kept:
-            lines.append(question_line(name, scene, truth, description, q, language))
+        found = lay_out(language, most, seed + k * 1_000_000, wanted)
+        for (scene, description), (truth, picture) in zip(found, renderer.draw([d for _, d in found])):
+            number += 1
+            if picture is None:
+                failed += 1
+                log("scene %d: %s" % (scene.seed, truth["error"]))
+                continue
+            ask = lambda family: language.ask(scene, truth, description, family) if family == (only or family) else None
+            kept = chooser.choose(ask, each)
+            name = "scene-%04d.png" % number
+            if kept and keep_pictures:
+                Image.fromarray(picture).save(os.path.join(folder, name))
+            lines += [question_line(name, scene, truth, description, q, language) for q in kept]
     if failed:
-        log("%d of %d scenes were not drawn" % (failed, pictures))
+        log("%d of %d scenes were not drawn" % (failed, number))
     return lines
 
 
