@@ -6,7 +6,8 @@ from math import cos, exp, log, radians, sin, tan
 
 class Camera:
     """A pinhole with a little radial distortion. Angles in degrees, as in a scene description. The
-    distortion is the renderer's k1: r_seen = r (1 + k1 r^2), with r = 1 at half the height.
+    distortion is the renderer's k1: r_seen = r (1 + k1 r^2) zoom, with r = 1 at half the height, and zoom
+    such that the picture fills the frame (model/scenes/render/sensor_lens.c).
 
     Yaw 0 and pitch 0 look along -z; pitch > 0 looks down, yaw > 0 turns left, fov is vertical.
     """
@@ -14,13 +15,16 @@ class Camera:
     def __init__(self, position, yaw=0.0, pitch=0.0, roll=0.0, fov=50.0, aspect=4 / 3, distortion=0.0):
         self.position = tuple(position)
         self.yaw, self.pitch, self.roll, self.fov = yaw, pitch, roll, fov
-        self.aspect, self.distortion = aspect, distortion
+        # beyond a third the lens would fold the picture over itself
+        corner2 = 1 + aspect * aspect
+        self.aspect, self.distortion = aspect, max(-0.3 / corner2, min(1 / corner2, distortion))
+        self.zoom = 1 / (1 + self.distortion * (corner2 if distortion < 0 else min(1, aspect) ** 2))
         y, p, r = radians(yaw), radians(pitch), radians(roll)
         cy, sy, cp, sp = cos(y), sin(y), cos(p), sin(p)
         self.forward = (-sy * cp, -sp, -cy * cp)
         right, up = (cy, 0.0, -sy), (-sy * sp, cp, -cy * sp)
-        cr, sr = cos(r), sin(r)
-        # roll > 0 turns the camera counter-clockwise: what it sees turns clockwise
+        # roll > 0 turns the camera clockwise: what it sees turns counter-clockwise
+        cr, sr = cos(r), -sin(r)
         self.right = tuple(cr * a + sr * b for a, b in zip(right, up))
         self.up = tuple(cr * b - sr * a for a, b in zip(right, up))
         self.tan = tan(radians(fov) / 2)
@@ -49,7 +53,7 @@ class Camera:
         nx = (x * r[0] + y * r[1] + z * r[2]) * k / self.aspect
         ny = (x * u[0] + y * u[1] + z * u[2]) * k
         if self.distortion:
-            s = 1 + self.distortion * (nx * nx * self.aspect * self.aspect + ny * ny)
+            s = (1 + self.distortion * (nx * nx * self.aspect * self.aspect + ny * ny)) * self.zoom
             nx, ny = nx * s, ny * s
         return 0.5 + 0.5 * nx, 0.5 - 0.5 * ny, depth
 
@@ -61,7 +65,7 @@ class Camera:
         px, py, pz = position
         cx, cy, cz = self.position
         f, r, u = self.forward, self.right, self.up
-        k1, scale, wide, squared = self.distortion, self.tan, self.tan * self.aspect, self.aspect * self.aspect
+        k1, zoom, scale, wide, squared = self.distortion, self.zoom, self.tan, self.tan * self.aspect, self.aspect * self.aspect
         left = top = 1e9
         right = bottom = -1e9
         for lx, lz in ((-w, -d), (-w, d), (w, -d), (w, d)):
@@ -73,7 +77,7 @@ class Camera:
                 nx = (x * r[0] + y * r[1] + z * r[2]) / (depth * wide)
                 ny = (x * u[0] + y * u[1] + z * u[2]) / (depth * scale)
                 if k1:
-                    e = 1 + k1 * (nx * nx * squared + ny * ny)
+                    e = (1 + k1 * (nx * nx * squared + ny * ny)) * zoom
                     nx, ny = nx * e, ny * e
                 if nx < left:
                     left = nx
@@ -90,8 +94,9 @@ class Camera:
         """The direction through a point of the picture (unit depth; the distortion undone)."""
         nx, ny = 2 * column - 1, 1 - 2 * row
         if self.distortion:
+            nx, ny = nx / self.zoom, ny / self.zoom
             ux, uy, squared = nx, ny, self.aspect * self.aspect
-            for _ in range(4):
+            for _ in range(6):
                 s = 1 + self.distortion * (ux * ux * squared + uy * uy)
                 ux, uy = nx / s, ny / s
             nx, ny = ux, uy
@@ -117,7 +122,7 @@ class Camera:
         row = 0.5 - 0.5 * t / (depth * self.tan)
         if self.distortion:
             ny = 1 - 2 * row
-            s = 1 - self.distortion * (nx * nx * self.aspect * self.aspect + ny * ny)
+            s = (1 - self.distortion * (nx * nx * self.aspect * self.aspect + ny * ny) / self.zoom ** 2) / self.zoom
             side *= s
             t = (height - p[1] - f[1] * depth - r[1] * side) / u[1]
         return p[0] + side * r[0] + depth * f[0] + t * u[0], p[2] + side * r[2] + depth * f[2] + t * u[2], row
