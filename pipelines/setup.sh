@@ -5,7 +5,8 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${FUSION_BUILD:-$root/build}
 
-# Debian packages: to build and run; to play any file; to test.
+# Debian packages: to build and run; to play any file; to test; to draw scenes (meson's option scenes, and
+# what model/scenes/assets/make_pack.py reads).
 packages_build=(gcc libc6-dev pkg-config meson ninja-build glslang-tools
     libglib2.0-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libcjson-dev
     libvulkan-dev libpango1.0-dev)
@@ -15,6 +16,8 @@ packages_run=(mesa-vulkan-drivers gstreamer1.0-tools gstreamer1.0-plugins-base
 packages_any_file=(gstreamer1.0-libav)
 packages_test=(libgstreamer-plugins-bad1.0-dev vulkan-validationlayers libopenblas-dev libcairo2-dev
     python3-numpy python3-cairo python3-torch)
+packages_scenes=(libjpeg62-turbo-dev libpng-dev zlib1g-dev sweethome3d-furniture libmeshoptimizer2d
+    python3-pil fonts-liberation2 fonts-roboto-unhinted)
 
 say() {
     printf '\033[1m==>\033[0m %s\n' "$*"
