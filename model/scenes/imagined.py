@@ -25,6 +25,5 @@ def imagine(rng, scene, width=320, height=240):
         places[thing.id] = (x, depth)
         w, h = rng.uniform(0.08, 0.25), rng.uniform(0.15, 0.5)
         things.append({"id": thing.id, "box": [x - w / 2, 0.7 - h, w, h], "pixels": int(w * h * width * height * 0.6),
-                       "visible": 1.0, "inside": 1.0, "centre": [x, 0.7 - h / 2], "depth": depth,
-                       "colour": [128, 128, 128]})
+                       "visible": 1.0, "inside": 1.0, "centre": [x, 0.7 - h / 2], "depth": depth})
     return {"seed": scene.seed, "width": width, "height": height, "things": things}

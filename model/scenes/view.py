@@ -4,6 +4,8 @@
 Nothing may be asked about a doubtful thing, nor counted or denied where one of its name is: a person who looks
 at the picture could rightly say either. Sizes are in pixels of a picture 240 high."""
 
+import colorsys
+
 from . import vocabulary as v
 from .grammar import NUMBERS, join
 from .vocabulary import article, plural
@@ -17,11 +19,34 @@ COLOUR_PIXELS, POSTURE_HEIGHT, WEAR_HEIGHT, HOLD_HEIGHT = 60.0, 22.0, 40.0, 60.0
 LETTER, LINE = 5.0, 9.0
 
 
+# Hue and how far it may be off under coloured light, for the colours that have one; the least saturation.
+_HUES = {"red": (0, 38), "orange": (28, 32), "yellow": (52, 34), "green": (120, 62), "blue": (220, 48), "purple": (285, 52),
+         "pink": (342, 52), "brown": (25, 48)}
+_LEAST = {"pink": 0.1, "brown": 0.1}
+
+
+def looks(colour, seen):
+    """Whether a thing of that colour may look like the mean colour seen (RGB of 0..255): not in fog, not where dirt,
+    night or its other parts have taken the colour away."""
+    if not seen:
+        return True
+    hue, saturation, value = colorsys.rgb_to_hsv(*[c / 255.0 for c in seen])
+    if colour == "black":
+        return value < 0.42
+    if colour == "white":
+        return value > 0.38 and saturation < 0.42
+    if colour == "gray":
+        return 0.12 < value < 0.92 and saturation < 0.4
+    middle, width = _HUES[colour]
+    off = abs((hue * 360 - middle + 180) % 360 - 180)
+    return saturation > _LEAST.get(colour, 0.14) and value > 0.1 and off < width
+
+
 class Item:
     """A thing of the scene, as seen."""
 
     __slots__ = ("id", "noun", "colour", "posture", "wearing", "holding", "text", "relation", "main", "x", "y",
-                 "w", "h", "top", "depth", "pixels", "visible", "inside", "clear", "gone", "known", "part", "unclear")
+                 "w", "h", "top", "depth", "pixels", "visible", "inside", "clear", "gone", "known", "part", "unclear", "seen")
 
     def __init__(self, id, noun, colour, truth, width, height):
         self.id, self.noun, self.colour = id, noun, colour
@@ -36,7 +61,7 @@ class Item:
         if self.pixels < GONE:
             return
         left, top, w, h = truth["box"]
-        self.gone = False
+        self.gone, self.seen = False, truth.get("colour")
         self.x, self.y = truth.get("centre") or (left + w / 2, top + h / 2)
         self.w, self.h, self.top = w * width * scale, h * HEIGHT, top
         self.depth, self.visible, self.inside = truth.get("depth"), truth["visible"], truth["inside"]
@@ -49,7 +74,9 @@ class Item:
 
     @property
     def colour_seen(self):
-        return self.colour if self.clear and self.colour and self.pixels >= COLOUR_PIXELS else None
+        if self.clear and self.colour and self.pixels >= COLOUR_PIXELS and looks(self.colour, self.seen):
+            return self.colour
+        return None
 
     @property
     def posture_seen(self):
