@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Ablations at equal steps: what each part of the model is worth at this size.
 
-    python3 train.py RUN --skip-stages align,fusion,instruct --minutes 30      stage 0: language and encoder
-    python3 ablations.py DIR --start RUN --steps 3000 --set HELD_OUT [--seeds 1,2] [-- MORE...]
+    python3 ablations.py DIR --start RUN/encoder.pt --steps 3000 --set HELD_OUT [--seeds 1,2] [-- MORE...]
 
-Every variant is trained by train.py from the same start (RUN, the encoder and the language model of stage 0) for
-the same number of steps with the same seed, and answers the same held-out questions: through the engine
-where it can compute the variant, else through PyTorch. MORE goes to train.py as it is (--pool POOL ...). A variant that is done is not done again, so a
-stopped run goes on with the next one. DIR/ablations.json holds the figures; --card MODEL puts them into
-MODEL/measured.json too."""
+Every variant is trained by train.py from the same start (the encoder and the language model of a run's stage 0,
+which the run leaves as encoder.pt) for the same number of steps with the same seed, and answers the same
+held-out questions: through the engine where it can compute the variant, else through PyTorch. MORE goes to
+train.py as it is (--pool POOL --pools 0, --workers 1 to be deterministic, ...). A variant that is done is not
+done again, so a stopped run goes on with the next one. DIR/ablations.json holds the figures; --card MODEL puts
+them into MODEL/measured.json too."""
 
 import argparse
 import collections
@@ -51,7 +51,7 @@ def train(folder, flags, a, seed):
     """Trains a variant; the folder of its export."""
     export = os.path.join(folder, "export")
     mark = os.path.join(folder, "trained.json")
-    made_of = {"flags": flags, "steps": a.steps, "seed": seed, "start": evaluate.digest(os.path.join(a.start, "checkpoint.pt")),
+    made_of = {"flags": flags, "steps": a.steps, "seed": seed, "start": evaluate.digest(a.start),
                "more": a.more}
     if os.path.exists(mark):
         with open(mark, encoding="utf-8") as f:
@@ -59,7 +59,7 @@ def train(folder, flags, a, seed):
                 return export
         sys.exit("%s: trained otherwise before; use another folder, or delete it" % folder)
     subprocess.run([*a.train, folder, "--start", a.start, "--steps", str(a.steps), "--seed", str(seed),
-                    "--skip-stages", "language,encoder", *flags, *a.more], check=True)
+                    *flags, *a.more], check=True)
     if not os.path.exists(os.path.join(export, "model.safetensors")):
         sys.exit("%s: train.py left no export/model.safetensors" % folder)
     with open(mark, "w", encoding="utf-8") as f:
@@ -67,18 +67,26 @@ def train(folder, flags, a, seed):
     return export
 
 
+def some_questions(lines, most):
+    """At most so many lines, of whole pictures that lie evenly over all of them."""
+    files = sorted({x["file"] for x in lines})
+    pictures = max(1, len(files) * min(most, len(lines)) // len(lines))
+    kept = {files[i * len(files) // pictures] for i in range(pictures)}
+    return [x for x in lines if x["file"] in kept]
+
+
 def ask(export, folder, name, a, variant):
     """(figures, how it was answered)"""
-    questions = os.path.join(a.set, "questions.jsonl")
+    questions = os.path.join(a.folder, "questions.jsonl")
     out = os.path.join(folder, "answers-%s.jsonl" % slug(name))
     lines = evaluate.read_lines(questions)
     if variant.engine:
-        answers = evaluate.engine(export, questions, out, ask=a.ask,
+        answers = evaluate.engine(export, questions, out, a.set, ask=a.ask,
                                   options=evaluate.engine_options(variant.latents, variant.grid))
     elif os.path.exists(out) and len(evaluate.read_lines(out)) == len(lines):
         answers = evaluate.read_lines(out)
     else:
-        answers = evaluate.by_torch(export, questions, out, None, variant.latents, variant.guidance)
+        answers = evaluate.by_torch(export, questions, out, a.set, variant.latents, variant.guidance)
     return (scores.measure(lines, evaluate.results(lines, answers)),
             "the engine" if variant.engine else "PyTorch")
 
@@ -89,9 +97,10 @@ def main():
     argv = argv[:argv.index("--")] if "--" in argv else argv
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("folder")
-    p.add_argument("--start", required=True, help="folder of the run of stage 0")
+    p.add_argument("--start", required=True, help="encoder.pt of a run")
     p.add_argument("--steps", type=int, required=True)
     p.add_argument("--set", required=True, help="folder of the held-out set (evaluate.py scenes)")
+    p.add_argument("--most", type=int, default=2000, help="questions of the set that are asked")
     p.add_argument("--seeds", default="1")
     p.add_argument("--only", help="names of variants, by commas")
     p.add_argument("--no-asked", action="store_true", help="do not ask the full model in other ways")
@@ -106,6 +115,8 @@ def main():
     if unknown:
         sys.exit("no such variant: %s; there are: %s" % (", ".join(sorted(unknown)), ", ".join(VARIANTS)))
     os.makedirs(a.folder, exist_ok=True)
+    lines = some_questions(evaluate.read_lines(os.path.join(a.set, "questions.jsonl")), a.most)
+    evaluate.write_lines(os.path.join(a.folder, "questions.jsonl"), lines)
     found = {"steps": a.steps, "variants": {}}
 
     def record(name, figures, how, seed):

@@ -536,15 +536,15 @@ class Ablations(unittest.TestCase):
             ask = program(folder, "fusion-ask", ASK)
             with open(ask + ".most", "w", encoding="utf-8") as f:
                 f.write("-1")
-            start, train = os.path.join(folder, "start"), program(folder, "train.py", TRAIN)
-            os.mkdir(start)
-            with open(os.path.join(start, "checkpoint.pt"), "wb") as f:
+            start, train = os.path.join(folder, "encoder.pt"), program(folder, "train.py", TRAIN)
+            with open(start, "wb") as f:
                 f.write(b"start")
-            write_lines(os.path.join(folder, "questions.jsonl"), [line("presence", ["yes"])] * 5)
+            write_lines(os.path.join(folder, "questions.jsonl"),
+                        [line("presence", ["yes"], "Is %d there?" % i, "%d.png" % (i // 5)) for i in range(50)])
             runs = os.path.join(folder, "runs")
             command = [sys.executable, os.path.join(ROOT, "model", "train", "ablations.py"), runs, "--start", start,
                        "--steps", "7", "--set", folder, "--seeds", "1,2", "--only", "full,no mapping loss",
-                       "--ask", ask, "--train", train, "--", "--pool", "p"]
+                       "--ask", ask, "--train", train, "--most", "21", "--", "--pool", "p"]
             for _ in range(2):
                 done = subprocess.run(command, capture_output=True, text=True, timeout=120)
                 self.assertEqual(done.returncode, 0, done.stderr)
@@ -558,6 +558,9 @@ class Ablations(unittest.TestCase):
             self.assertIn("| full | 2 | 100.0 (100.0, 100.0) |", done.stdout)
             self.assertIn("| full, asked with q = 4 | 2 |", done.stdout)
             self.assertNotIn("q = 36", done.stdout)
+            self.assertIn("20 questions", done.stdout)
+            asked = evaluate.read_lines(os.path.join(runs, "questions.jsonl"))
+            self.assertEqual(len({x["file"] for x in asked}), 4)
 
 
 class SamplePage(unittest.TestCase):
