@@ -260,6 +260,13 @@ class HeldOutSet(unittest.TestCase):
                 self.assertEqual(x.get("height"), None if x["kind"] == "comparison" else 0.4)
             self.assertFalse(os.path.exists(os.path.join(folder, "scene-0003.png")))
 
+    def test_questions_without_pictures(self):
+        with tempfile.TemporaryDirectory() as folder:
+            render = Renderer([program(folder, "scene-render", RENDER)])
+            lines = make_set(FakeLanguage(), render, folder, 10, 40, 5, 0, keep_pictures=False)
+            self.assertGreater(len(lines), 30)
+            self.assertEqual([f for f in os.listdir(folder) if f.endswith(".png")], [])
+
     def test_a_renderer_that_ends_is_an_error(self):
         with tempfile.TemporaryDirectory() as folder:
             render = Renderer([program(folder, "scene-render", "#!/bin/sh\nexit 1\n")])
