@@ -6,8 +6,8 @@ from math import cos, exp, log, radians, sin, tan
 
 class Camera:
     """A pinhole with a little radial distortion. Angles in degrees, as in a scene description. The
-    distortion is the renderer's k1: r_seen = r (1 + k1 r^2) zoom, with r = 1 at half the height, and zoom
-    such that the picture fills the frame (model/scenes/render/sensor_lens.c).
+    distortion is the sensor's k1: r_seen = zoom r (1 + k1 r^2), with r = 1 at half the height, and a zoom that fills
+    the frame.
 
     Yaw 0 and pitch 0 look along -z; pitch > 0 looks down, yaw > 0 turns left, fov is vertical.
     """
@@ -15,18 +15,18 @@ class Camera:
     def __init__(self, position, yaw=0.0, pitch=0.0, roll=0.0, fov=50.0, aspect=4 / 3, distortion=0.0):
         self.position = tuple(position)
         self.yaw, self.pitch, self.roll, self.fov = yaw, pitch, roll, fov
-        # beyond a third the lens would fold the picture over itself
-        corner2 = 1 + aspect * aspect
-        self.aspect, self.distortion = aspect, max(-0.3 / corner2, min(1 / corner2, distortion))
-        self.zoom = 1 / (1 + self.distortion * (corner2 if distortion < 0 else min(1, aspect) ** 2))
+        self.aspect, self.distortion = aspect, distortion
         y, p, r = radians(yaw), radians(pitch), radians(roll)
         cy, sy, cp, sp = cos(y), sin(y), cos(p), sin(p)
         self.forward = (-sy * cp, -sp, -cy * cp)
         right, up = (cy, 0.0, -sy), (-sy * sp, cp, -cy * sp)
-        # roll > 0 turns the camera clockwise: what it sees turns counter-clockwise
-        cr, sr = cos(r), -sin(r)
-        self.right = tuple(cr * a + sr * b for a, b in zip(right, up))
-        self.up = tuple(cr * b - sr * a for a, b in zip(right, up))
+        cr, sr = cos(r), sin(r)
+        # a barrel draws the corners in most, a cushion the middle of the nearest side
+        corner = 1 + aspect * aspect
+        self.k1 = max(-0.3 / corner, min(1.0 / corner, distortion))
+        self.zoom = 1 / (1 + self.k1 * (corner if self.k1 < 0 else min(1.0, aspect) ** 2))
+        self.right = tuple(cr * a - sr * b for a, b in zip(right, up))
+        self.up = tuple(cr * b + sr * a for a, b in zip(right, up))
         self.tan = tan(radians(fov) / 2)
 
     @classmethod
@@ -53,7 +53,7 @@ class Camera:
         nx = (x * r[0] + y * r[1] + z * r[2]) * k / self.aspect
         ny = (x * u[0] + y * u[1] + z * u[2]) * k
         if self.distortion:
-            s = (1 + self.distortion * (nx * nx * self.aspect * self.aspect + ny * ny)) * self.zoom
+            s = self.zoom * (1 + self.k1 * (nx * nx * self.aspect * self.aspect + ny * ny))
             nx, ny = nx * s, ny * s
         return 0.5 + 0.5 * nx, 0.5 - 0.5 * ny, depth
 
@@ -65,7 +65,7 @@ class Camera:
         px, py, pz = position
         cx, cy, cz = self.position
         f, r, u = self.forward, self.right, self.up
-        k1, zoom, scale, wide, squared = self.distortion, self.zoom, self.tan, self.tan * self.aspect, self.aspect * self.aspect
+        k1, zoom, scale, wide, squared = self.k1, self.zoom, self.tan, self.tan * self.aspect, self.aspect * self.aspect
         left = top = 1e9
         right = bottom = -1e9
         for lx, lz in ((-w, -d), (-w, d), (w, -d), (w, d)):
@@ -77,7 +77,7 @@ class Camera:
                 nx = (x * r[0] + y * r[1] + z * r[2]) / (depth * wide)
                 ny = (x * u[0] + y * u[1] + z * u[2]) / (depth * scale)
                 if k1:
-                    e = (1 + k1 * (nx * nx * squared + ny * ny)) * zoom
+                    e = zoom * (1 + k1 * (nx * nx * squared + ny * ny))
                     nx, ny = nx * e, ny * e
                 if nx < left:
                     left = nx
@@ -90,16 +90,20 @@ class Camera:
         depth = (px - cx) * f[0] + (py + h / 2 - cy) * f[1] + (pz - cz) * f[2]
         return 0.5 + left / 2, 0.5 + top / 2, 0.5 + right / 2, 0.5 + bottom / 2, depth
 
+    def straight(self, nx, ny):
+        """The place without distortion; from the middle, half the width and the height are 1."""
+        squared = self.aspect * self.aspect
+        ux, uy = nx / self.zoom, ny / self.zoom
+        for _ in range(5):
+            s = self.zoom * (1 + self.k1 * (ux * ux * squared + uy * uy))
+            ux, uy = nx / s, ny / s
+        return ux, uy
+
     def ray(self, column, row):
         """The direction through a point of the picture (unit depth; the distortion undone)."""
         nx, ny = 2 * column - 1, 1 - 2 * row
         if self.distortion:
-            nx, ny = nx / self.zoom, ny / self.zoom
-            ux, uy, squared = nx, ny, self.aspect * self.aspect
-            for _ in range(6):
-                s = 1 + self.distortion * (ux * ux * squared + uy * uy)
-                ux, uy = nx / s, ny / s
-            nx, ny = ux, uy
+            nx, ny = self.straight(nx, ny)
         a, b = nx * self.tan * self.aspect, ny * self.tan
         return tuple(f + a * r + b * u for f, r, u in zip(self.forward, self.right, self.up))
 
@@ -116,15 +120,12 @@ class Camera:
     def at_depth(self, column, depth, height):
         """The point of a column at a depth and a height: (x, z, row)."""
         nx = 2 * column - 1
+        if self.distortion:
+            nx, _ = self.straight(nx, 0.0)
         side = nx * depth * self.tan * self.aspect
         f, r, u, p = self.forward, self.right, self.up, self.position
         t = (height - p[1] - f[1] * depth - r[1] * side) / u[1]
         row = 0.5 - 0.5 * t / (depth * self.tan)
-        if self.distortion:
-            ny = 1 - 2 * row
-            s = (1 - self.distortion * (nx * nx * self.aspect * self.aspect + ny * ny) / self.zoom ** 2) / self.zoom
-            side *= s
-            t = (height - p[1] - f[1] * depth - r[1] * side) / u[1]
         return p[0] + side * r[0] + depth * f[0] + t * u[0], p[2] + side * r[2] + depth * f[2] + t * u[2], row
 
 
@@ -139,7 +140,7 @@ def lens(rng, ease):
     roll = 0.0 if rng.random() < 0.4 else rng.gauss(0, 2.0) * (1 - 0.7 * ease)
     distortion = 0.0
     if rng.random() < 0.5 * (1 - ease):
-        distortion = rng.uniform(-0.08, -0.02) if wide else rng.uniform(-0.05, 0.015)
+        distortion = rng.uniform(-0.09, -0.02) if wide else rng.uniform(-0.05, 0.015)
     return fov, max(-6, min(6, roll)), distortion
 
 

@@ -13,9 +13,8 @@ def cull(boxes, camera, reach):
     """The boxes that can be seen, or throw a shadow on what is."""
     f, r, u, (ex, ey, ez) = camera.forward, camera.right, camera.up, camera.position
     ty, tx = camera.tan, camera.tan * camera.aspect
-    if camera.distortion < 0:
-        k = 1 - 1.9 * camera.distortion * (1 + camera.aspect ** 2) / 2
-        ty, tx = ty * k, tx * k
+    if camera.distortion > 0:             # the edges see a little further out
+        ty, tx = 1.1 * ty, 1.1 * tx
     ly, lx = sqrt(1 + ty * ty), sqrt(1 + tx * tx)
     kept = []
     for b in boxes:
@@ -179,7 +178,7 @@ def finish(view, width, height, aspect):
             mx, mz = camera.position[0] + f[0] * d, camera.position[2] + f[2] * d
             near = max(2.5, 0.5 * d)
             spots.insert(0, (mx + rng.uniform(-0.6, 0.6) * near, max(2.5, 0.7 * near), mz + rng.uniform(-0.6, 0.6) * near, 3.5 * near))
-            lights.street_lamps(rng, out["light"], spots)
+            lights.street_lamps(rng, out["light"], spots, scene.time == "night")
     out["boxes"] = cull(place.boxes, camera, view.place.reach)
     out["osd"] = osd(rng, view.assets.fonts(scene.held_out), scene, 0.25 * (1 - 0.5 * ease))
     out["sensor"] = sensor(rng, ease, scene.time, not scene.outdoors, scene.weather)

@@ -68,11 +68,11 @@ def aim(scene, rng, items, ease, attempt, room_high, table):
         anchor = rng.choice(free) if attempt % 2 == 0 else free[0]
         size = effective(anchor, angle)
         n = len(items)
-        low, high = (0.3, 0.6) if ease > 0.6 else (0.16, 0.58)
+        low, high = (0.36, 0.74) if ease > 0.6 else (0.28, 0.74)
         if n > 2:
-            low, high = low * 0.8, high * 0.85
+            low, high = low * 0.8, high * 0.8
         if n > 5:
-            low, high = 0.1, 0.32
+            low, high = 0.17, 0.42
         if anchor.thing.distance == "near":
             low, high = 0.35, 0.62
         elif anchor.thing.distance == "far":
@@ -123,7 +123,7 @@ def stand(scene, rng, place, aimed, aspect):
         if place.front and not place.table and not place.front(cx, cz - 0.4):
             continue
         point = (cx, height, cz)
-        inside = any(overlap((cx, cz, 0.15, 0.15, 0, height - 0.1, height + 0.1), b) for b in place.blocked)
+        inside = any(overlap((cx, cz, 0.45, 0.45, 0, height - 0.1, height + 0.1), b) for b in place.blocked)
         if inside:
             continue
         if any(meets(point, (x, middle, z), t) for t in place.tall):
@@ -195,11 +195,11 @@ def prepare(item, ease):
     if thing.distance == "near":
         item.low, item.high = 0.26, 0.88
     elif thing.distance == "far":
-        item.low, item.high = 0.055, 0.24
+        item.low, item.high = 0.08, 0.28
     elif item.board:
         item.low, item.high = 0.1, 0.85
     else:
-        item.low, item.high = 0.075 + 0.08 * ease, 0.8
+        item.low, item.high = 0.17 + 0.05 * ease, 0.85
     if item.noun == "window":
         item.base = 0.95 if item.size[1] < 1.7 else 0.25
     elif item.noun in ("stop sign", "sign") and not item.board:
@@ -233,10 +233,10 @@ def attempt_view(scene, rng, assets, order, ease, attempt, table, aspect):
     if camera is None:
         return None
     view = View(scene, assets, rng, place, camera, ease)
-    if attempt > 3:
+    if attempt > 2:
         for item in order:
             if item.thing.distance is None:
-                item.low, item.high = 0.05, 0.95
+                item.low, item.high = (0.08, 0.9) if attempt < 6 else (0.055, 1.0)
     for item in order:
         relation = item.thing.relation
         if relation:
@@ -345,13 +345,13 @@ def seat_under(view, item):
 def decorate(view):
     """Things of the place that the caption does not name, all labelled."""
     rng, scene, place = view.rng, view.scene, view.place
-    if not place.extras or rng.random() < (0.3 if scene.things else 0.6):
+    if not place.extras or rng.random() < ((0.25 if scene.outdoors else 0.15) if scene.things else 0.6):
         return
     nouns = [n for n in place.extras if n in view.assets.nouns and view.assets.models(n, scene.held_out)
              and not any(t.noun == n or contested(t.noun, n) for t in scene.things)]
     if not nouns:
         return
-    for noun in rng.sample(nouns, min(len(nouns), rng.choice([1, 1, 2, 2, 3]))):
+    for noun in rng.sample(nouns, min(len(nouns), rng.choice([1, 1, 2, 2, 3] if scene.outdoors else [2, 3, 3, 4, 5]))):
         again = rng.choice([1, 1, 2, 3]) if noun in ("tree", "bush", "desk", "chair", "plant", "shelf") else 1
         for _ in range(again):
             item = extra_item(view, noun)

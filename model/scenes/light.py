@@ -50,9 +50,9 @@ def outdoors(rng, scene, ease, reach):
         haze = [0.055, 0.052, 0.056]
     density = 0.0
     if scene.weather == "fog":
-        density = rng.uniform(0.5, 1.1) / max(6.0, reach)
+        density = rng.uniform(0.3, 0.8) / max(9.0, reach)
     elif scene.weather == "rain":
-        density = rng.uniform(0.15, 0.35) / max(8.0, reach)
+        density = rng.uniform(0.1, 0.3) / max(10.0, reach)
     elif rng.random() < 0.2 * (1 - ease):
         density = rng.uniform(0.002, 0.006)
     light["fog"] = {"density": round(density, 5), "colour": times(haze, rng.uniform(0.9, 1.1))}
@@ -66,12 +66,13 @@ def outdoors(rng, scene, ease, reach):
 LAMPS = [[1.0, 0.78, 0.48], [1.0, 0.62, 0.28], [0.95, 0.95, 1.0], [1.0, 0.88, 0.7]]
 
 
-def street_lamps(rng, light, spots):
+def street_lamps(rng, light, spots, dark):
     """Lamps over the ground, at night and at dusk. spots: (x, y, z, distance over which it should reach)."""
     colour = rng.choice(LAMPS)
+    strength = 0.62 if dark else 0.4
     for x, y, z, radius in spots[:4]:
         light["lamps"].append({"position": [round(x, 2), round(y, 2), round(z, 2)],
-                               "colour": times(colour, rng.uniform(1.6, 2.6)), "radius": round(radius, 1)})
+                               "colour": times(colour, strength * rng.uniform(0.7, 1.4)), "radius": round(radius, 1)})
 
 
 def indoors(rng, scene, ease, spots):

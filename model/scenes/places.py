@@ -49,7 +49,7 @@ class Place:
         self.yaws = None                 # proposals for the camera: [(yaw, spread)]
         self.anchor = (0.0, 0.0, 1.0, 1.0)   # x, z, and how far the middle of the view may be from there
         self.extras = []                 # nouns that suit the place, besides those of the caption
-        self.outline = None
+        self.limit = None                # metres from the origin beyond which nothing stands
 
     # -- building
 
@@ -88,14 +88,16 @@ class Place:
     def wall(self, x0, z0, x1, z1, height):
         self.walls.append((x0, z0, x1, z1, height))
 
-    def stains(self, n, spread, kinds=("asphalt", "noise", "concrete"), low=0.25, high=0.6, x=0.0, z=0.0, y=0.0):
-        """Patches: what makes a ground look used."""
+    def stains(self, n, spread, kinds=("asphalt", "concrete"), low=0.6, high=1.05, x=0.0, z=0.0, y=0.0):
+        """Patches a little darker or lighter than the ground: what makes it look used."""
         rng = self.rng
+        own = self.ground["tint"]
         for _ in range(n):
             s = rng.uniform(0.15, 1.0) * spread * 0.22
+            k = rng.uniform(low, high) if rng.random() < 0.85 else rng.uniform(0.35, low)
             self.flat(x + rng.uniform(-spread, spread), z + rng.uniform(-spread, spread), s, s * rng.uniform(0.3, 1.6),
-                      self.surface(*kinds), grey(rng, low, high), rng.uniform(0, 180), rng.uniform(0.6, 2.5),
-                      0 if rng.random() < 0.5 else 1, y)
+                      self.surface(*kinds) if rng.random() < 0.6 else self.ground["surface"], [round(min(1, c * k), 3) for c in own],
+                      rng.uniform(0, 180), rng.uniform(1, 4), 0 if rng.random() < 0.5 else 1, y)
 
     def pole(self, x, z, height, radius=0.05, tint=None):
         self.box(x, 0, z, 2 * radius, height, 2 * radius, self.surface("metal", "concrete"), tint or grey(self.rng, 0.3, 0.7),
@@ -207,23 +209,33 @@ class Place:
 # -- outdoors
 
 def skyline(p, distance, n, kinds=("facade", "foliage")):
-    """What ends the view: far buildings and rows of trees around."""
+    """What ends the view: buildings and rows of trees all around."""
     rng = p.rng
+    distance = max(distance, 1.5 * p.reach + 12)
+    p.limit = 0.8 * distance
     turn = rng.uniform(0, 360)
+    kind = rng.choice(kinds)
+    green = [rng.uniform(0.5, 0.85), rng.uniform(0.65, 0.95), rng.uniform(0.4, 0.65)]
     for i in range(n):
-        a = radians(turn + 360 * i / n + rng.uniform(-12, 12))
-        r = distance * rng.uniform(0.9, 1.4)
-        kind = rng.choice(kinds)
-        w = rng.uniform(0.5, 1.0) * distance * 6.3 / n
-        x, z = r * sin(a), r * cos(a)
         yaw = turn + 360 * i / n
+        a = radians(yaw)
+        r = distance * rng.uniform(0.9, 1.5)
+        if rng.random() < 0.45:
+            kind = rng.choice(kinds)
+        w = 6.5 * r / n
+        x, z = r * sin(a), r * cos(a)
         if kind == "facade":
-            p.box(x, 0, z, w, rng.uniform(0.15, 0.5) * distance, 8, p.surface("facade", "brick"), pastel(rng, 0.5, 0.9, 0.1),
-                  rng.uniform(5, 9), yaw)
+            p.box(x, 0, z, w * rng.uniform(0.7, 1.1), rng.uniform(0.14, 0.5) * distance, 9, p.surface("facade", "facade", "brick"),
+                  pastel(rng, 0.5, 0.9, 0.1), rng.uniform(5, 9), yaw)
             p.present.update(("window", "door"))
         else:
-            p.box(x, -0.5, z, w, rng.uniform(0.1, 0.28) * distance, 6, p.surface("foliage", "grass"),
-                  [rng.uniform(0.5, 0.8), rng.uniform(0.6, 0.9), rng.uniform(0.4, 0.6)], rng.uniform(2, 5), yaw)
+            for k in range(3):
+                t = (k - 1) * w / 3 + rng.uniform(-0.1, 0.1) * w
+                out = rng.uniform(-2, 2)
+                tone = rng.uniform(0.8, 1.1)
+                p.box(x + t * cos(a) + out * sin(a), -0.5, z - t * sin(a) + out * cos(a), w / 3 * rng.uniform(1.0, 1.5),
+                      rng.uniform(0.09, 0.24) * distance, rng.uniform(2, 6), p.surface("foliage"),
+                      [round(min(1, c * tone), 3) for c in green], rng.uniform(1.5, 4), yaw + rng.uniform(-20, 20))
             p.present.update(("tree", "bush"))
 
 
@@ -231,7 +243,7 @@ def street(p):
     rng = p.rng
     w, pw = rng.uniform(6.5, 10), rng.uniform(1.8, 4.5)
     tint = grey(rng, 0.5, 1.0)
-    p.add_ground(("asphalt", "concrete"), tint, rng.uniform(2, 5))
+    p.add_ground(("asphalt", "asphalt", "concrete"), tint, rng.uniform(3, 7), 300)
     p.anchor = (0, rng.choice([0, 0, w / 2 + pw / 2, -w / 2 - pw / 2]) if p.low else 0, 8, w / 2)
     span = 34.0
     kerb = grey(rng, 0.55, 0.85)
@@ -290,12 +302,12 @@ def street(p):
     for i in range(4):
         p.lamps.append((rng.uniform(-14, 14), rng.uniform(4.5, 7), rng.choice([-1, 1]) * w / 2 * rng.uniform(0.3, 1.1), 16))
     p.extras = ["tree", "bench", "street lamp", "trash can", "hydrant", "fence", "bush"]
-    p.outline = (-span, -w / 2 - pw, span, w / 2 + pw)
+    p.limit = span
 
 
 def car_park(p):
     rng = p.rng
-    p.add_ground(("asphalt", "asphalt", "concrete"), grey(rng, 0.5, 1.0), rng.uniform(2, 5))
+    p.add_ground(("asphalt", "asphalt", "concrete"), grey(rng, 0.5, 1.0), rng.uniform(3, 7), 300)
     white = grey(rng, 0.75, 1.0) if rng.random() < 0.85 else [0.95, 0.8, 0.3]
     pitch, length = rng.uniform(2.4, 2.9), rng.uniform(4.8, 5.4)
     slant = rng.choice([0, 0, 0, 30, -30])
@@ -338,7 +350,7 @@ def car_park(p):
         x = rng.uniform(-5, 5)
         for dx, dz, w, d, yaw in ((0, 0, 1.6, 0.16, 0), (0.75, 0.2, 0.75, 0.16, 45), (0.75, -0.2, 0.75, 0.16, -45)):
             p.flat(x + dx, dz, w, d, None, white, yaw, 1, 1)
-    skyline(p, 34, rng.randint(6, 10))
+    skyline(p, 34, rng.randint(7, 11))
     for _ in range(rng.randint(0, 3)):
         p.pole(rng.uniform(-12, 12), rng.choice([-1, 1]) * (lane / 2 + length + 0.3), rng.uniform(3, 7), 0.07)
     p.road = lambda x, z: True
@@ -406,7 +418,7 @@ def entrance(p):
     elif kind == "road":
         p.box(0, 0, 3.6, 44, 0.1, 0.2, p.surface("concrete"), grey(rng, 0.5, 0.8), 1)
         p.flat(0, 9.7, 60, 12, p.surface("asphalt"), grey(rng, 0.5, 0.9), 0, 3, 0)
-    p.stains(rng.randint(2, 6), 4, z=3, low=0.35, high=0.75)
+    p.stains(rng.randint(2, 6), 4, z=3)
     skyline(p, 30, 8)
     p.lanes.append((0, 8, 90, 2, 12))
     p.yaws = [(0, 38), (0, 38), (50, 12), (-50, 12)]
@@ -434,12 +446,13 @@ def park(p):
             p.flat(x + rng.uniform(-8, 8), z + rng.uniform(-8, 8), 60, w * 0.8, surface, tint, yaw + rng.uniform(50, 130), 1.5, 1)
     for _ in range(rng.randint(4, 9)):      # worn and lush patches
         s = rng.uniform(0.8, 5)
-        p.flat(rng.uniform(-10, 10), rng.uniform(-10, 10), s, s * rng.uniform(0.4, 1.2), p.surface("grass", "gravel"),
-               [rng.uniform(0.5, 0.95), rng.uniform(0.6, 1.0), rng.uniform(0.3, 0.7)], rng.uniform(0, 180), rng.uniform(0.7, 2), 0)
+        k = rng.uniform(0.8, 1.15)
+        p.flat(rng.uniform(-10, 10), rng.uniform(-10, 10), s, s * rng.uniform(0.4, 1.2), p.ground["surface"],
+               [round(min(1, c * k), 3) for c in p.ground["tint"]], rng.uniform(0, 180), p.ground["scale"] * rng.uniform(0.6, 1.2), 0)
     for _ in range(rng.randint(0, 14)):     # fallen leaves
         s = rng.uniform(0.04, 0.12)
         p.flat(rng.uniform(-6, 6), rng.uniform(-6, 6), s, s, None, [rng.uniform(0.4, 0.8), rng.uniform(0.3, 0.5), 0.12], rng.uniform(0, 90), 1, 5)
-    skyline(p, 26, rng.randint(9, 13), ("foliage", "foliage", "foliage", "facade"))
+    skyline(p, 26, rng.randint(8, 11), ("foliage", "foliage", "foliage", "facade"))
     if rng.random() < 0.3:
         d, t = rng.uniform(9, 16), rng.uniform(0, 360)
         p.box(d * sin(radians(t)), 0, d * cos(radians(t)), rng.uniform(8, 25), rng.uniform(0.5, 1.3), rng.uniform(0.4, 1),
@@ -524,7 +537,7 @@ def shop(p):
         p.box(x, h - 0.8, rng.uniform(-d / 3, d / 4), 0.9, 0.4, 0.03, None, vivid(rng))
     if rng.random() < 0.3:
         p.box(rng.choice([-1, 1]) * (aisle / 2 + 0.1), 0, rng.uniform(-d / 4, d / 8), 0.35, h, 0.35, p.surface("plaster", "concrete"), pastel(rng, 0.4, 0.95, 0.25), 1, tall=True)
-    p.stains(rng.randint(0, 4), w / 3, ("tiles", "concrete", "noise"), 0.5, 0.9)
+    p.stains(rng.randint(0, 4), w / 3, ("tiles", "concrete"))
     p.pictures(rng.randint(0, 3), sides)
     p.present.update(("shelf", "box", "bottle"))
     p.yaws = [(0, 22), (0, 22), (0, 35), (20, 10), (-20, 10), (180, 30)]
@@ -579,7 +592,7 @@ def warehouse(p):
         p.box(0, h - 0.5, (i - 1.5) * d / 4, w, 0.25, 0.15, None, grey(rng, 0.3, 0.7))
     gx = rng.uniform(-0.2, 0.2) * w
     p.panel(gx, 0, -d / 2, 0, 1, rng.uniform(3, 4.5), rng.uniform(3, 4), 0.05, pastel(rng, 0.5, 0.9, 0.1), p.surface("metal"), 1)
-    p.stains(rng.randint(3, 8), aisle, ("concrete", "noise", "asphalt"), 0.35, 0.75)
+    p.stains(rng.randint(3, 8), aisle, ("concrete", "asphalt"))
     p.present.update(("shelf", "box", "pallet", "door"))
     p.yaws = [(0, 25), (0, 25), (180, 25), (35, 15), (-35, 15)]
     p.anchor = (0, d * 0.05, aisle / 4, d * 0.15)

@@ -60,6 +60,8 @@ class View:
             for x, z in corners(*foot[:5]):
                 if x < x0 - r or x > x1 + r or z < z0 - r or z > z1 + r:
                     return False
+        if self.place.limit and hypot(foot[0], foot[1]) > self.place.limit:
+            return False
         if self.place.table:
             x0, z0, x1, z1 = self.place.table
             if not (x0 < foot[0] < x1 and z0 < foot[1] - foot[3] and foot[1] + foot[3] < z1):
@@ -224,7 +226,7 @@ class View:
                     item.yaw = self.yaw_for(item, x, z)
                 if item.noun in ROAD_USERS and place.road and not place.road(x, z):
                     continue
-                if place.walk and self.assets.group(item.noun) == "furniture" and not place.walk(x, z) and attempt < tries / 2:
+                if place.walk and not place.walk(x, z) and attempt < tries * 0.6 and self.off_road(item):
                     continue
                 if place.front and not place.front(x, z):
                     continue
@@ -236,6 +238,13 @@ class View:
 
     def wants_wall(self, item):
         return item.id % 2 == 0 or self.room is not None
+
+    def off_road(self, item):
+        """What belongs on the pavement of a street."""
+        if item.extra or self.assets.group(item.noun) == "furniture":
+            return True
+        posture = (item.model or {}).get("posture")
+        return item.noun not in ROAD_USERS and (posture == "sitting" or self.scene.seed % 3 > 0)
 
     def keep(self, item):
         self.items.append(item)
