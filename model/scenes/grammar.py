@@ -138,7 +138,7 @@ def _groups(rng, place, progress):
     if rng.random() < 0.5 * min(1.0, 0.3 + progress):
         # The lower counts come with all the other pictures.
         most = max(2, min(8, int(2 + 6 * progress)))
-        weights = [3, 5, 9, 13, 15, 17, 7, 5][:most]
+        weights = [2, 4, 8, 13, 17, 19, 8, 5][:most]
         sizes.append(rng.choices(range(1, most + 1), weights)[0])
         sizes += [rng.choices([1, 2, 3], [7, 2, 1])[0] for _ in range(rng.choices([0, 1, 2, 3], [2, 4, 3, 1])[0])]
     else:
@@ -160,6 +160,8 @@ def _groups(rng, place, progress):
             nouns = [noun] * size
             used.add(noun)
         groups.append(_Group(noun, [Thing(id=0, noun=n) for n in nouns]))
+    if "sign" in v.NOUNS and "sign" not in used and room and rng.random() < 0.14 * min(1.0, 2 * progress):
+        groups.append(_Group("sign", [Thing(id=0, noun="sign")]))      # reading takes more practice than the rest
     if rng.random() < 0.5:
         rng.shuffle(groups)
     return groups
@@ -234,8 +236,6 @@ _POSTURES_OF = {}
 
 
 def _has_posture(noun, posture):
-    if not v.MODELS:
-        return True
     if noun not in _POSTURES_OF:
         _POSTURES_OF[noun] = {m.get("posture") for m in v.MODELS.values()
                               if m["noun"] == noun and not m.get("held_out")}

@@ -48,46 +48,13 @@ UNKNOWN = ["giraffe", "elephant", "airplane", "boat", "piano", "train", "zebra",
 
 
 def _load():
-    if not THINGS_JSON.exists():
-        return {"nouns": _without_models()}
     with open(THINGS_JSON, encoding="utf-8") as file:
         return json.load(file)
 
 
-def _without_models():
-    out = "street,car park,entrance,park"
-    inn = "shop,office,warehouse,home"
-    rows = """man person 3 0 *|woman person 3 0 *|child person 2 0 *|car vehicle 3 1 street,car park,entrance
-van vehicle 1.5 1 street,car park,entrance,warehouse|bus vehicle 1 1 street,car park
-truck vehicle 1.2 1 street,car park,warehouse|bicycle vehicle 1.5 1 OUT|motorbike vehicle 1 1 street,car park
-scooter vehicle .8 1 street,car park,entrance|forklift vehicle 1 1 warehouse|dog animal 1.5 1 OUT,home
-cat animal 1 1 home,park,street|horse animal .6 1 park|chair furniture 1.2 1 office,home,shop,entrance
-table furniture 1.2 1 office,home,shop|sofa furniture 1 1 home,office,entrance|bed furniture .8 1 home
-bench furniture 1 1 park,street,entrance|shelf furniture .6 1 shop,warehouse,home,office
-cabinet furniture .6 1 office,home|desk furniture .8 1 office,home|stroller - .7 1 park,street,shop,entrance
-wheelchair - .7 1 entrance,shop,office,street|door - .6 1 entrance,office,home,shop|window - .4 0 home,office
-tree - 1.2 0 OUT|bush - .7 0 OUT|plant - .8 0 INN,entrance|fence - .5 1 park,street,car park
-lamp - .6 1 home,office|street_lamp - .6 0 street,car park,park|hydrant - .7 1 street,car park
-trash_can - .9 1 *|mailbox - .6 1 street,entrance|bottle - 1 1 INN|cup - .7 1 home,office,shop|box - 1.2 1 INN,entrance
-bag - 1 1 *|suitcase - .8 1 street,entrance,shop,home|ball - .8 1 park,home,street|umbrella - .7 1 street,park,entrance
-cone - 1 1 street,car park,warehouse|pallet - .7 0 warehouse|barrel - .7 1 warehouse,street|ladder - .7 1 warehouse,home,shop
-tent - .6 1 park|fountain - .4 0 park|extinguisher - .6 0 office,warehouse,shop,entrance|basket - .6 1 home,shop
-tv - .6 0 home,office|laptop - .7 1 office,home,shop|fridge - .5 1 home,shop|washing_machine - .4 1 home|toilet - .3 0 home
-sink - .3 0 home|sign - 1.5 1 *|stop_sign - .6 0 street,car park|traffic_light - .7 0 street|fire - .4 0 OUT,warehouse
-hat - 0 1 *|helmet - 0 1 *|vest - 0 1 *|hand - .3 0 INN"""
-    nouns = {}
-    for row in rows.replace("\n", "|").split("|"):
-        noun, group, often, paint, where = row.split(" ", 4)
-        where = where.replace("OUT", out).replace("INN", inn)
-        nouns[noun.replace("_", " ")] = {"group": None if group == "-" else group, "weight": float(often),
-                                         "paintable": paint == "1",
-                                         "places": PLACES if where == "*" else where.split(",")}
-    return nouns
-
-
 _THINGS = _load()
 NOUNS = _THINGS["nouns"]
-MODELS = {m["name"]: m for m in _THINGS.get("models", [])}
+MODELS = {m["name"]: m for m in _THINGS["models"]}
 GROUPS = sorted({n["group"] for n in NOUNS.values() if n.get("group")})
 GROUP_NOUNS = {g: [n for n, about in NOUNS.items() if about.get("group") == g] for g in GROUPS}
 PEOPLE = GROUP_NOUNS.get("person", [])

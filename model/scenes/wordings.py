@@ -28,7 +28,7 @@ COLOURS = ["What color are the {p}?", "What colour are the {p}?", "Which color a
            "What color do the {p} have?", "Tell me the color of the {p}.", HELD_OUT, "In what color are the {p}?",
            "Name the color of the {p}."]
 CLOTHES = ["What color does the {n} wear?", "What color is the {n} wearing?", "What color are the {n}'s clothes?",
-           "Which color are the clothes of the {n}?", "What colour does the {n} wear?", "In what color is the {n} dressed?",
+           "Which color are the clothes of the {n}?", "What colour does the {n} wear?", "What color is the {n} dressed in?",
            "What is the color of the {n}'s clothes?", "Which colour does the {n} wear?", "What color are the clothes of the {n}?",
            "What colour is the {n} wearing?", HELD_OUT, "Which color is the {n} dressed in?"]
 CHECK = ["Is the {n} {c}?", "Is the {n} {c} in color?", "Is the color of the {n} {c}?", "Does the {n} look {c}?",

@@ -208,12 +208,14 @@ class Reader:
         match = re.match(r"are there more " + _NAME + " than " + _NAME + r"\?$", low)
         if match:
             return "yes" if len(self.things(match[1])) > len(self.things(match[2])) else "no"
-        match = re.match(r"what colou?r (?:is|are) (the [^?]*)\?$", low)
+        match = re.match(r"what colou?r (?:is|are) (the (?!clothes)[^?']*)\?$", low)
         if match:
             thing = self.one(match[1])
             if thing is None:
                 name = match[1][4:]
-                some = self.things(name) if name in NAMES else []
+                if name not in NAMES:
+                    return None
+                some = self.things(name)
                 if not some:
                     return "There is no %s." % name
                 return some[0].colour if len({t.colour for t in some}) == 1 else "?"
