@@ -47,6 +47,16 @@ def plays(path):
     return "video/x-vp8" in text and "EOS" in text
 
 
+def clip_seconds():
+    """From the truth beside the clip: an object whose first line, or all of it, tells the duration."""
+    for name in ("demo.jsonl", "demo.json"):
+        path = os.path.join(SOURCE, "pipelines", name)
+        if os.path.isfile(path):
+            text = open(path, encoding="utf-8").read()
+            return json.loads(text.splitlines()[0] if name.endswith("l") else text)["duration"]
+    raise AssertionError("nothing beside pipelines/demo.webm tells how long it is")
+
+
 def script(name):
     return os.path.join(SOURCE, "pipelines", name)
 
@@ -61,7 +71,7 @@ def test_demo(folder):
         times = [line["timestamp_seconds"] for line in lines if line["question"] == question]
         assert times == sorted(times) and len(times) == len(set(times)), times
         # one a second of the clip, its first frame included: none lost
-        assert len(times) == 10, (question, times)
+        assert len(times) == clip_seconds(), (question, times)
     for line in lines:
         assert {"result", "confidence", "timestamp", "timestamp_seconds", "metrics"} <= set(line), line
         assert line["result"] and 0 <= line["confidence"] <= 1, line
