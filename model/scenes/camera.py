@@ -62,33 +62,38 @@ class Camera:
         a = radians(yaw)
         c, s = cos(a), sin(a)
         w, h, d = size[0] / 2, size[1], size[2] / 2
-        px, py, pz = position
-        cx, cy, cz = self.position
-        f, r, u = self.forward, self.right, self.up
-        k1, zoom, scale, wide, squared = self.k1, self.zoom, self.tan, self.tan * self.aspect, self.aspect * self.aspect
+        f, r, u, eye = self.forward, self.right, self.up, self.position
+        px, py, pz = position[0] - eye[0], position[1] - eye[1], position[2] - eye[2]
+        # the middle of the footprint and the box's half axes as the camera has them
+        mf, mr, mu = (px * v[0] + py * v[1] + pz * v[2] for v in (f, r, u))
+        wc, ws, dc, ds = w * c, w * s, d * c, d * s
+        wf, wr, wu = wc * f[0] - ws * f[2], wc * r[0] - ws * r[2], wc * u[0] - ws * u[2]
+        df, dr, du = ds * f[0] + dc * f[2], ds * r[0] + dc * r[2], ds * u[0] + dc * u[2]
+        hf, hr, hu = h * f[1], h * r[1], h * u[1]
+        k1, zoom, ky, kx = self.k1, self.zoom, 1 / self.tan, 1 / (self.tan * self.aspect)
+        squared = self.aspect * self.aspect
         left = top = 1e9
         right = bottom = -1e9
-        for lx, lz in ((-w, -d), (-w, d), (w, -d), (w, d)):
-            x, z = px + lx * c + lz * s - cx, pz - lx * s + lz * c - cz
-            for y in (py - cy, py + h - cy):
-                depth = x * f[0] + y * f[1] + z * f[2]
+        for f0, r0, u0 in ((mf - wf - df, mr - wr - dr, mu - wu - du), (mf - wf + df, mr - wr + dr, mu - wu + du),
+                           (mf + wf - df, mr + wr - dr, mu + wu - du), (mf + wf + df, mr + wr + dr, mu + wu + du)):
+            for depth, x, y in ((f0, r0, u0), (f0 + hf, r0 + hr, u0 + hu)):
                 if depth < 0.05:
                     return None
-                nx = (x * r[0] + y * r[1] + z * r[2]) / (depth * wide)
-                ny = (x * u[0] + y * u[1] + z * u[2]) / (depth * scale)
+                x *= kx / depth
+                y *= -ky / depth
                 if k1:
-                    e = zoom * (1 + k1 * (nx * nx * squared + ny * ny))
-                    nx, ny = nx * e, ny * e
-                if nx < left:
-                    left = nx
-                if nx > right:
-                    right = nx
-                if -ny < top:
-                    top = -ny
-                if -ny > bottom:
-                    bottom = -ny
-        depth = (px - cx) * f[0] + (py + h / 2 - cy) * f[1] + (pz - cz) * f[2]
-        return 0.5 + left / 2, 0.5 + top / 2, 0.5 + right / 2, 0.5 + bottom / 2, depth
+                    e = zoom * (1 + k1 * (x * x * squared + y * y))
+                    x *= e
+                    y *= e
+                if x < left:
+                    left = x
+                if x > right:
+                    right = x
+                if y < top:
+                    top = y
+                if y > bottom:
+                    bottom = y
+        return 0.5 + left / 2, 0.5 + top / 2, 0.5 + right / 2, 0.5 + bottom / 2, mf + hf / 2
 
     def straight(self, nx, ny):
         """The place without distortion; from the middle, half the width and the height are 1."""

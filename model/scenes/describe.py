@@ -96,7 +96,11 @@ def parts(view, item, out):
         if noun == "vest":
             k = min(1.25, max(0.75, adult)) * 0.5 / part.model["size"][0]
             base = 0.46 if model.get("posture") != "sitting" else 0.42
-            at = [0, base * h, 0 if part.model["size"][2] > 0.1 else 0.14 * sz]
+            if part.model["size"][2] < 0.1:           # a flat one: in front and behind
+                at = [0, base * h, 0.14 * sz]
+                add_part(view, item, out, part, noun, "wearing", spot([0, base * h, -0.13 * sz]), item.yaw + 180, k, again=True)
+            else:
+                at = [0, base * h, 0]
         else:
             head = model.get("head")
             at = [head[0] * sx, head[1] * sy, head[2] * sz] if head else [0, 0.9 * h, 0]
@@ -126,16 +130,19 @@ def parts(view, item, out):
             add_part(view, item, out, part, thing.holding, "holding", spot(at), item.yaw, k)
 
 
-def add_part(view, item, out, part, noun, how, position, yaw, k):
+def add_part(view, item, out, part, noun, how, position, yaw, k, again=False):
+    """again: one more piece of the part that comes next."""
     number = next_id(view)
-    view.added.append((number, noun))
+    if not again:
+        view.added.append((number, noun))
     if not number:
         number = item.id
     o = {"id": number, "model": part.model["name"], "position": rounded(position), "yaw": round(yaw % 360, 2), "scale": round(k, 4)}
     if part.paint:
         o["paint"] = part.paint
     out["objects"].append(o)
-    out["parts"].append({"id": number, "of": item.id, "noun": noun, "as": how, "colour": part.look})
+    if not again:
+        out["parts"].append({"id": number, "of": item.id, "noun": noun, "as": how, "colour": part.look})
 
 
 def write_sign(view, item, out):

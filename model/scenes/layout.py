@@ -16,6 +16,8 @@ from .twins import twin
 
 __all__ = ["lay_out", "twin"]
 
+HIGH_VISIBILITY = [0.98, 0.42, 0.12]
+
 # The camera
 
 def order_of(items):
@@ -156,6 +158,8 @@ def lay_out(scene, rng, width=320, height=240, style=None, assets=None):
             choose(assets, rng, thing, thing.noun, scene.held_out, thing.colour, posture_of(assets, rng, thing, scene), ease, not scene.outdoors)
         if item is None:
             return None
+        if "vest" in thing.wearing and thing.colour is None and item.model.get("paint") and rng.random() < 0.7:
+            item.look, item.paint = None, HIGH_VISIBILITY
         thing.model = item.model["name"] if item.model else "sign"
         prepare(item, ease)
         items.append(item)
@@ -247,7 +251,13 @@ def attempt_view(scene, rng, assets, order, ease, attempt, table, aspect):
             if not on_support(view, item):
                 return None
         elif not view.put(item):
-            return None
+            low, high = item.low, item.high
+            if item.thing.distance is None:
+                item.low, item.high = 0.65 * low, 1.2 * high
+            found = view.put(item)
+            item.low, item.high = low, high
+            if not found:
+                return None
         if item.model and item.model.get("posture") == "sitting" and not (relation and relation[0] == "on"):
             seat_under(view, item)
     if not apart(view):
@@ -380,7 +390,7 @@ def occluder(view):
         return
     u, w = rng.choice([rng.uniform(-0.02, 0.1), rng.uniform(0.9, 1.02), rng.uniform(0.1, 0.9)]), rng.uniform(0.02, 0.07)
     strip = (u - w / 2, 0.0, u + w / 2, 1.0)
-    if any(shared(strip, clipped(i.box)) > 0.25 * area(clipped(i.box)) for i in view.items):
+    if any(shared(strip, clipped(i.box)) > (0 if i.board else 0.25) * area(clipped(i.box)) for i in view.items):
         return
     x, z, _ = cam.at_depth(u, depth, cam.position[1])
     wide = w * 2 * depth * cam.tan * cam.aspect

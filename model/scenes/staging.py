@@ -20,6 +20,11 @@ class View:
         self.crowd = len(scene.things)
         self.room = place.room
         self.eye = camera.position
+        self.farthest = 90.0
+        if self.room or place.limit:
+            x0, z0, x1, z1 = self.room[:4] if self.room else (-place.limit, -place.limit, place.limit, place.limit)
+            self.farthest = max(0.5, max((x - self.eye[0]) * camera.forward[0] + (z - self.eye[2]) * camera.forward[2]
+                                         for x in (x0, x1) for z in (z0, z1)))
         # the boxes that may hide something: those that are not behind the camera
         self.tall = [t for t in place.tall
                      if (t[0] - self.eye[0]) * camera.forward[0] + (t[1] - self.eye[2]) * camera.forward[2] > -8]
@@ -93,6 +98,8 @@ class View:
                 limit = most if not item.extra else 0.2
                 if other in friends:
                     limit = 0.55
+                elif other.board:
+                    limit = 0.05
                 if common * FULL.get(item.noun, 0.8) > limit * area(theirs):
                     return False
         return hidden <= most * size
@@ -128,7 +135,7 @@ class View:
         if self.assets.group(noun) == "furniture" and self.room:
             a = degrees(atan2(-x, -z))             # towards the middle of the room
             return round(a / 90) * 90 + (rng.gauss(0, 12) if noun == "chair" or rng.random() < 0.3 else 0)
-        if rng.random() < 0.4:
+        if rng.random() < (0.7 if item.thing and item.thing.wearing else 0.4):
             return self.camera.yaw + rng.gauss(0, 50)
         return rng.uniform(0, 360)
 
@@ -148,8 +155,16 @@ class View:
             found = cam.at_height(u, rng.uniform(0.08, 0.95), middle)
             return None if found is None or found[2] > 90 else found[:2]
         big = max(item.size[1], 0.7 * max(item.size[0], item.size[2]), 0.05)
-        near, far = big / (2 * cam.tan * item.high), big / (2 * cam.tan * item.low)
-        depth = log_uniform(rng, max(near, 0.25), max(far, 0.3))
+        near, far = max(0.25, big / (2 * cam.tan * item.high)), min(self.farthest, big / (2 * cam.tan * item.low))
+        # where the height of its middle is seen between the lower and the upper edge
+        drop, edge = self.eye[1] - middle, cam.tan * cam.up[1]
+        if edge - cam.forward[1] > 0:
+            near = max(near, drop / (1.02 * edge - cam.forward[1]))
+        if -cam.forward[1] - edge > 1e-3:
+            far = min(far, drop / (-cam.forward[1] - edge))
+        if far < near:
+            return None
+        depth = log_uniform(rng, near, far)
         x, z, row = cam.at_depth(u, depth, middle)
         return (x, z) if -0.1 < row < 1.1 else None
 
@@ -200,7 +215,7 @@ class View:
             item.fixed = False
             cut = 0.3 if item.extra else 0.96 if item.board else 0.88 if words or item.noun in HANGING else 0.9 if rng.random() < 0.8 else 0.5
             if max(item.size) > 3.2 or item.noun == "door":
-                cut = min(cut, 0.45 if item.noun != "door" else 0.7)
+                cut = min(cut, 0.4 if item.noun in ("tree", "street lamp") else 0.62)
             walls = place.walls and not place.table and self.camera.pitch < 40
             if walls and (item.noun in HANGING and attempt < tries * 0.7 or item.board and attempt < tries * 0.45 and self.wants_wall(item)
                           or item.noun in AT_WALLS and self.room and attempt < tries * 0.4):

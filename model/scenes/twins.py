@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Counterfactual twins: the same picture with one thing gone, recoloured, or two things' places exchanged."""
 
-from copy import deepcopy
+import json
 
 from . import catalogue
 from .camera import Camera
@@ -29,7 +29,7 @@ def _ids_of(description, number):
 
 
 def _copy(scene, description):
-    return scene.from_json(deepcopy(scene.to_json())), deepcopy(description)
+    return scene.from_json(scene.to_json()), json.loads(json.dumps(description))
 
 
 def _without(scene, description, rng, assets):
