@@ -12,7 +12,7 @@ from .scene import COLOURS, OUTDOORS, PLACES, Scene, Thing
 from .vocabulary import article, plural
 
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"]
-MAX_THINGS = 14
+MAX_THINGS = 11
 
 PLACE_PHRASES = {"street": ["on a street", "in a street", "on the street"],
                  "car park": ["in a car park", "in a parking lot", "in the car park"],
@@ -56,6 +56,7 @@ ROOFS = ["table", "desk", "bench", "bed"]
 LOW = ["ball", "box", "bag", "cat", "dog", "basket"]
 SEATS = ["chair", "bench", "sofa"]
 BEDS = ["bed", "sofa"]
+LARGE = {"truck", "van", "bus", "forklift", "bed"}
 FLAT = {"ladder", "window", "door"}   # against a wall: neither in front of nor behind a thing
 
 WORDS_ON_SIGNS = ["EXIT", "STOP", "OPEN", "CLOSED", "PARKING", "TAXI", "BUS", "HOTEL", "SALE", "SHOP", "CAFE", "BAR",
@@ -140,7 +141,7 @@ def _groups(rng, place, progress):
         most = max(2, min(8, int(2 + 6 * progress)))
         weights = [2, 4, 8, 13, 17, 19, 8, 5][:most]
         sizes.append(rng.choices(range(1, most + 1), weights)[0])
-        sizes += [rng.choices([1, 2, 3], [7, 2, 1])[0] for _ in range(rng.choices([0, 1, 2, 3], [2, 4, 3, 1])[0])]
+        sizes += [rng.choices([1, 2, 3], [7, 2, 1])[0] for _ in range(rng.choices([0, 1, 2, 3], [3, 4, 2, 0.6])[0])]
     else:
         most = max(1, min(5, int(1 + 4 * progress)))
         sizes = [rng.choices([1, 2, 3], [80, 13, 7])[0] if progress > 0.15 else 1
@@ -150,15 +151,17 @@ def _groups(rng, place, progress):
         size = min(size, room)
         if size < 1:
             break
-        room -= size
         crowd = len(v.PEOPLE) > 1 and rng.random() < (0.18 if size > 2 else 0.08 if size == 2 else 0)
         if crowd and not used & set(v.PEOPLE):
             noun, nouns = "person", [rng.choice(v.PEOPLE) for _ in range(size)]
             used |= set(v.PEOPLE)
         else:
             noun = _pick_noun(rng, place, used, countable=size > 1)
+            if not OUTDOORS[place] and noun in LARGE:  # a warehouse has room for few trucks
+                size = min(size, 3)
             nouns = [noun] * size
             used.add(noun)
+        room -= size
         groups.append(_Group(noun, [Thing(id=0, noun=n) for n in nouns]))
     if "sign" in v.NOUNS and "sign" not in used and room and rng.random() < 0.14 * min(1.0, 2 * progress):
         groups.append(_Group("sign", [Thing(id=0, noun="sign")]))      # reading takes more practice than the rest
@@ -284,7 +287,7 @@ def _sides(rng, groups, progress):
             continue
         if progress < 0.2 and group.shown:
             continue
-        if rng.random() < 0.45:
+        if rng.random() < (0.45 if len(group.things) < 3 else 0.2):
             side = rng.choices(["left", "middle", "right"], [2, 1, 2])[0]
             if id(group) in related:
                 side = "middle" if rng.random() < 0.5 else None
@@ -293,7 +296,7 @@ def _sides(rng, groups, progress):
                     thing.side = side
                 group.words["side"] = rng.choice(SIDE_PHRASES[side])
                 group.shown.add("side")
-        if rng.random() < 0.12 and id(group) not in related and progress > 0.3 and group.noun != "hand":
+        if rng.random() < 0.09 and id(group) not in related and progress > 0.3 and group.noun != "hand":
             distance = rng.choice(["near", "far"])
             if distance == "near" and len(group.things) > 2 or "text" in group.shown and distance == "far":
                 continue

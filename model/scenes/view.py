@@ -205,7 +205,7 @@ class View:
             if others & present:
                 self.contested.add(noun)
         for noun in self.unlisted:
-            self.contested.update(v.hypernyms(noun))
+            self.contested.update([v.NOUNS[noun]["group"]] if v.NOUNS.get(noun, {}).get("group") else ())
 
     def named(self, name):
         return self.by_name.get(name, ())
@@ -241,7 +241,8 @@ class View:
                 if all(o.posture_seen and (o is item or o.posture != item.posture) for o in same):
                     ways.append(item.posture + " " + item.noun)
             if item.wearing and item.head_seen and "wearing" not in without:
-                if not item.unclear and all(o.known and o.head_seen and (o is item or not set(o.wearing) & set(item.wearing)) for o in same):
+                if not item.unclear and all(o.known and o.head_seen and (o is item or not set(o.wearing) & set(item.wearing))
+                                            for o in same):
                     ways.append("%s with the %s" % (item.noun, item.wearing[0]))
         return "the " + rng.choice(ways) if ways else None
 
