@@ -94,6 +94,8 @@ def sizes(model, measured):
                      % (measured["answer_ms"], measured["pictures"], measured["device"])))
     if measured.get("largest_activation"):
         rows.append(("largest activation", "%.0f (F16 holds 65,504)" % measured["largest_activation"]))
+    if measured.get("pytorch_same"):
+        rows.append(("PyTorch's answers", "the engine's in %d of %d questions" % tuple(measured["pytorch_same"])))
     return "| | |\n|---|---|\n" + "\n".join("| %s | %s |" % r for r in rows)
 
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 import card
-from evaluate import TorchModel, digest, moments, pixels, read_lines
+from evaluate import TorchModel, digest, moments, pixels, read_lines, results
 
 BOUND = 2e4
 MOST_BYTES = 26_000_000
@@ -51,6 +51,22 @@ def largest_activation(model, questions, pictures=32):
     for h in hooks:
         h.remove()
     return tuple(worst)
+
+
+def agreement(model, questions, answers, most=200):
+    """(same, compared): to how many questions PyTorch gives the engine's answer, over pictures that lie evenly
+    over the set"""
+    lines = read_lines(questions)
+    given = dict(zip(((x["file"], x["question"]) for x in lines), results(lines, read_lines(answers))))
+    folder, asked = os.path.dirname(os.path.abspath(questions)), TorchModel(model)
+    same = compared = 0
+    groups = list(moments(lines))
+    for name, _, group in groups[::max(1, len(lines) // most)]:
+        tiles = pixels(os.path.join(folder, name), asked.model.config.vision.side)
+        for line in group:
+            compared += 1
+            same += asked.answer(tiles, line["question"]) == given[line["file"], line["question"]].strip()
+    return same, compared
 
 
 def faults(source, activation, measured, template=card.TEMPLATE):
@@ -94,6 +110,9 @@ def main():
     found = faults(a.source, activation, measured)
     if found:
         sys.exit("not released:\n" + "\n".join(found))
+    answers = os.path.join(a.work, "answers-%s.jsonl" % measured["model_sha256"][:12])
+    measured["pytorch_same"] = agreement(a.source, questions, answers)
+    print("PyTorch gives the engine's answer to %d of %d questions" % measured["pytorch_same"])
     os.makedirs(a.target, exist_ok=True)
     for f in FILES:
         shutil.copyfile(os.path.join(a.source, f), os.path.join(a.target, f))
@@ -105,7 +124,6 @@ def main():
     card.merge(os.path.join(a.target, "measured.json"), measured)
     card.write(a.target)
     if not a.no_samples:
-        answers = os.path.join(a.work, "answers-%s.jsonl" % measured["model_sha256"][:12])
         subprocess.run([sys.executable, os.path.join(HERE, "report.py"), questions, answers,
                         os.path.join(a.target, "samples.jpg")], check=True)
 

@@ -503,7 +503,13 @@ class Release(unittest.TestCase):
             nano = os.path.join(ROOT, "model", "nano")
             for name in release.FILES:
                 os.symlink(os.path.abspath(os.path.join(nano, name)), os.path.join(folder, name))
-            value, module = release.largest_activation(folder, self.picture(folder), 1)
+            questions, answers = self.picture(folder), os.path.join(folder, "answers.jsonl")
+            evaluate.by_torch(folder, questions, answers)
+            self.assertEqual(release.agreement(folder, questions, answers), (2, 2))
+            given = evaluate.read_lines(answers)
+            write_lines(answers, [dict(given[0], result="something else"), given[1]])
+            self.assertEqual(release.agreement(folder, questions, answers), (1, 2))
+            value, module = release.largest_activation(folder, questions, 1)
             self.assertTrue(0.1 < value < release.BOUND, (value, module))
             card.merge(os.path.join(folder, "measured.json"), {
                 "model_sha256": evaluate.digest(os.path.join(folder, "model.safetensors")),
@@ -521,7 +527,7 @@ class Release(unittest.TestCase):
         Image.fromarray(np.random.RandomState(1).randint(0, 255, (60, 80, 3)).astype(np.uint8)).save(
             os.path.join(folder, "a.png"))
         questions = os.path.join(folder, "questions.jsonl")
-        write_lines(questions, [line("presence", ["yes"], "Is there a car?")])
+        write_lines(questions, [line("presence", ["yes"], q) for q in ("Is there a car?", "How many dogs?")])
         return questions
 
 
