@@ -3,6 +3,8 @@
 
 from math import cos, hypot, radians, sin
 
+from .vocabulary import colours_for
+
 HANGING = {"door", "window"}                       # part of a wall
 AT_WALLS = {"sofa", "bed", "shelf", "cabinet", "fridge", "washing machine", "toilet", "sink", "tv", "desk",
             "extinguisher"}
@@ -46,6 +48,11 @@ def shade_of(assets, rng, name):
     return [round(min(1.0, max(0.0, c + rng.uniform(-0.015, 0.015))), 4) for c in rng.choice(assets.colours[name])]
 
 
+def allowed_colours(assets, noun, held_out):
+    """The colours that a noun may have in a split: training never sees the held-out pairs."""
+    return [c for c in colours_for(noun, held_out) if c in assets.colours]
+
+
 # Choosing
 
 def choose(assets, rng, thing, noun, held_out, colour=None, posture=None, ease=0.0, indoors=False):
@@ -72,9 +79,11 @@ def choose(assets, rng, thing, noun, held_out, colour=None, posture=None, ease=0
     item.look = model.get("colour")
     if colour is not None and (model.get("colour") != colour or (model.get("paint") and rng.random() < 0.7)):
         item.paint, item.look = shade_of(assets, rng, colour), colour
-    elif colour is None and model.get("paint") and rng.random() < 0.6:
-        item.look = rng.choice(list(assets.colours))
-        item.paint = shade_of(assets, rng, item.look)
+    elif colour is None and model.get("paint"):
+        allowed = allowed_colours(assets, noun, held_out)
+        if rng.random() < 0.6 or item.look is not None and item.look not in allowed:
+            item.look = rng.choice(allowed)
+            item.paint = shade_of(assets, rng, item.look)
     if rng.random() < 0.5 * (1 - ease) and not model.get("sprite"):
         item.warp = [round(rng.uniform(-0.06, 0.06), 3), round(rng.uniform(-0.04, 0.04), 3), round(rng.uniform(-0.05, 0.05), 3)]
     return item
@@ -95,7 +104,11 @@ def make_sign(assets, rng, thing, held_out):
     if len(text) > 6:
         capitals *= 0.75
     margin = round(capitals * rng.uniform(0.35, 0.7), 3)
-    colour = (thing.colour if thing else None) or rng.choice(["white", "white", "yellow", "blue", "green", "red", "black"])
+    colour = thing.colour if thing else None
+    if colour is None:
+        allowed = allowed_colours(assets, "sign", held_out)
+        usual = [c for c in ("white", "white", "yellow", "blue", "green", "red", "black") if c in allowed]
+        colour = rng.choice(usual or allowed)
     board = shade_of(assets, rng, colour)
     luma = 0.3 * board[0] + 0.6 * board[1] + 0.1 * board[2]
     if luma > 0.55:

@@ -3,6 +3,13 @@
 
 `lay_out` proposes places for things in the picture, projects them as the renderer does, and takes what holds:
 sides, distances, relations, sizes, nothing inside another thing, nothing hidden. It gives up with None.
+
+Beside what the renderer reads, a description says what questions need to know:
+    "things"  every labelled thing: id, noun, colour as it looks (None: mixed), size, position, yaw, the box and depth
+              that the projection expects, and whether it is an extra
+    "parts"   what people wear and hold: id, of (the person's), noun, as ("wearing" or "holding"), colour
+    "extra"   what the caption does not name and the picture shows: id, noun, colour; id 0: scenery that may pass for
+              the noun (a facade's windows), so that nobody can say that it is not there
 """
 
 from math import asin, atan, cos, degrees, hypot, radians, sin, tan

@@ -43,6 +43,7 @@ class Place:
         self.floor = 0.0                 # where things stand
         self.room = None                 # (x0, z0, x1, z1, height): the camera and the things stay inside
         self.ceiling = None
+        self.goods = rng.uniform(0.5, 2.0)   # metres a picture of goods is wide
         self.lamps = []                  # (x, y, z, radius)
         self.lanes = []                  # (x, z, yaw, half width, half length): where vehicles go
         self.bays = []                   # (x, z, yaw)
@@ -480,7 +481,7 @@ def rack(p, x, z, w, h, d, yaw, levels, goods, post=None, kinds=("shelf-clutter"
     p.tall.append((x, z, w / 2, d / 2, yaw, 0, h, -1))
     p.blocked.append((x, z, w / 2, d / 2, yaw, 0, h))
     surface = p.surface(*kinds)
-    put(0, 0.1, 0, w - 0.06, h - 0.15, d * 0.7, surface, pastel(rng, 0.7, 1.0, 0.06), rng.uniform(0.7, 1.4))
+    put(0, 0.1, 0, w - 0.06, h - 0.15, d * 0.7, surface, pastel(rng, 0.65, 1.0, 0.1), p.goods)
     board = post or grey(rng, 0.5, 0.95, 0.04)
     step = (h - 0.1) / levels
     for i in range(levels + 1):

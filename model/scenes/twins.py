@@ -5,7 +5,7 @@ import json
 
 from . import catalogue
 from .camera import Camera
-from .items import HANGING, ON_FEET, area, clipped, overlap, rounded, shade_of
+from .items import HANGING, ON_FEET, allowed_colours, area, clipped, overlap, rounded, shade_of
 
 
 def twin(scene, description, rng, assets=None):
@@ -57,7 +57,7 @@ def _recoloured(scene, description, rng, assets):
     number = rng.choice(options).id
     scene, out = _copy(scene, description)
     thing = next(t for t in scene.things if t.id == number)
-    allowed = _allowed_colours(thing.noun, scene.held_out, assets)
+    allowed = allowed_colours(assets, thing.noun, scene.held_out)
     colours = [c for c in allowed if c != thing.colour]
     if not colours:
         return None
@@ -74,14 +74,6 @@ def _recoloured(scene, description, rng, assets):
         if e["id"] == number:
             e["colour"] = thing.colour
     return scene, out
-
-
-def _allowed_colours(noun, held_out, assets):
-    try:
-        from .vocabulary import colours_for
-    except ImportError:
-        return list(assets.colours)
-    return [c for c in colours_for(noun, held_out) if c in assets.colours]
 
 
 def _swapped(scene, description, rng, assets):

@@ -243,6 +243,14 @@ class Behaviour(unittest.TestCase):
             best = min(best, (time.process_time() - begin) / 60)
         self.assertLess(best, 0.012)
 
+    def test_held_out_pairs_stay_out_of_training(self):
+        from scenes.vocabulary import held_out_pair
+        for scene, d in laid_out(150, 6000):
+            said = {t.id for t in scene.things if t.colour}
+            for e in d["things"] + d["parts"]:
+                if e["colour"] and e["id"] not in said:
+                    self.assertFalse(held_out_pair(e["colour"], e["noun"]), (scene.seed, e))
+
     def test_easy_style_has_fewer_effects(self):
         hard = [d for s, d in laid_out(40)]
         easy = [layout.lay_out(a_scene(s), random.Random(s), style=0.0, assets=ASSETS) for s in range(40)]
