@@ -31,15 +31,15 @@ struct instance_t {
     vec4 position; /* w: cosine of the yaw */
     vec4 half_size; /* w: sine of it */
     vec4 warp;     /* taper, bend, twist; w: glow */
-    vec4 paint;    /* linear; w: 1 if painted */
+    vec4 paint, lower; /* linear; w: 1 if painted so */
     uvec4 what;    /* first part, id, 1 + layer of the surface over painted parts, first part of the shadow's mesh */
 };
 
 struct part_t {
     vec4 colour; /* linear; w: alpha */
     uint layer;
-    float paint; /* 1: takes the paint */
-    float gloss; /* below 0: two-sided, -1 - gloss */
+    float paint; /* 1: takes the paint, 2: the paint of lower clothes */
+    float gloss;
     float light; /* 1 / mean linear luminance of its layer */
 };
 

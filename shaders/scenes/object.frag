@@ -33,11 +33,17 @@ void main()
     /* Paint takes the texture's light and shade and not its colour. */
     float shade = min(dot(albedo, LUMINANCE) * what.y, 1.6);
     albedo = base.rgb * (what.y > 0.0 ? vec3(shade) : albedo);
+    /* Meshes are seen from both sides: many are not closed, or turn some faces inwards. */
     vec3 sum = light.rgb;
+    float facing = base.w;
+    if (!gl_FrontFacing) {
+        sum = max(frame.ambient_sky.rgb + frame.ambient_ground.rgb - sum, vec3(0));
+        facing = -facing;
+    }
     vec3 shine = vec3(0);
     if (SUN) {
-        float lit = sunlit(shadow.xyz);
-        sum += frame.sun_colour.rgb * (base.w * lit);
+        float lit = facing > 0.0 ? sunlit(shadow.xyz) : 0.0;
+        sum += frame.sun_colour.rgb * (facing * lit);
         shine = frame.sun_colour.rgb * (shadow.w * lit);
     }
     vec3 seen = albedo * sum + shine;

@@ -14,7 +14,7 @@ layout(location = 0) out vec3 out_uv; /* z: layer */
 layout(location = 1) flat out uint out_id;
 layout(push_constant) uniform push_t { uint shadow; };
 #else
-layout(location = 1) out vec4 out_base;  /* albedo; w: how sunny */
+layout(location = 1) out vec4 out_base;  /* albedo; w: how the face turns to the sun, -1..1 */
 layout(location = 2) out vec4 out_light; /* all but the sun's; w: what fog leaves */
 layout(location = 3) out vec4 out_shadow; /* xyz; w: shine */
 layout(location = 4) flat out vec4 out_flat; /* x: id / 255, y: light of a painted texture or 0, z: alpha,
@@ -53,13 +53,9 @@ void main()
 #else
     n = normalize(vec3(n.x * c + n.z * s, n.y, n.z * c - n.x * s));
     vec3 to_eye = normalize(frame.eye.xyz - p);
-    float gloss = part.gloss;
-    if (gloss < 0.0) {
-        gloss = -1.0 - gloss;
-        n *= dot(n, to_eye) < 0.0 ? -1.0 : 1.0;
-    }
-    bool painted = o.paint.w * part.paint > 0.5;
-    out_base.rgb = painted ? o.paint.rgb : part.colour.rgb;
+    vec4 paint = part.paint > 1.5 ? o.lower : part.paint > 0.5 ? o.paint : vec4(0);
+    bool painted = paint.w > 0.5;
+    out_base.rgb = painted ? paint.rgb : part.colour.rgb;
     out_light.rgb = ambient(n);
     if (LAMPS)
         out_light.rgb += lamps(p, n);
@@ -68,18 +64,18 @@ void main()
     out_shadow = vec4(0);
     if (SUN) {
         float facing = dot(n, frame.sun.xyz);
-        out_base.w = max(facing, 0.0);
-        out_shadow.xyz = shadow_place(p, n);
+        out_base.w = facing;
+        out_shadow.xyz = shadow_place(p, facing < 0.0 ? -n : n);
         vec3 between = normalize(frame.sun.xyz + to_eye);
-        float shine = max(dot(n, between), 0.0);
+        float shine = dot(n, between);
         shine *= shine;
         shine *= shine;
         shine *= shine;
         shine *= shine;
-        out_shadow.w = facing > 0.0 ? shine * shine * gloss : 0.0;
+        out_shadow.w = shine * shine * part.gloss * 0.5;
     }
     out_light.w = FOG ? fog_left(p) : 1.0;
-    bool covered = painted && o.what.z > 0u;
+    bool covered = part.paint == 1.0 && o.what.z > 0u;
     out_flat = vec4(float(o.what.y) / 255.0, painted ? part.light : 0.0, part.colour.w,
                     covered ? float(o.what.z) - 1.0 : -1.0);
     if (covered) { /* the surface from the side that the part looks to, a metre a repeat */

@@ -72,15 +72,11 @@ draw_quads(recording *r, gfx_program program, const plan_quads *q)
         vkCmdDrawIndexed(r->slot->cb, q->count * 6, 1, q->first * 6, 0, 0);
 }
 
-/* Ranges first..last of an object; they follow each other in the indices. */
 static void
-draw_ranges(recording *r, gfx_program program, guint i, const gfx_lod *lod, gfx_range first,
-            gfx_range last)
+draw_range(recording *r, gfx_program program, guint i, const gfx_lod *lod, gfx_range range)
 {
-    uint32_t end = lod->first[last] + lod->count[last];
-    if (end > lod->first[first] && use(r, program))
-        vkCmdDrawIndexed(r->slot->cb, end - lod->first[first], 1, lod->first[first], lod->vertex,
-                         i);
+    if (lod->count[range] && use(r, program))
+        vkCmdDrawIndexed(r->slot->cb, lod->count[range], 1, lod->first[range], lod->vertex, i);
 }
 
 static const plan_object *
@@ -106,21 +102,21 @@ draw_shadow(recording *r)
                 const plan_object *o = object_at(r, i);
                 const gfx_lod *lod = &o->mesh->lods[o->shadow_lod];
                 if (pass == 0)
-                    draw_ranges(r, GFX_SHADOW_OBJECT, i, lod, GFX_CULLED, GFX_TWO);
+                    draw_range(r, GFX_SHADOW_OBJECT, i, lod, GFX_SOLID);
                 else
-                    draw_ranges(r, GFX_SHADOW_CUT, i, lod, GFX_CUT, GFX_CUT);
+                    draw_range(r, GFX_SHADOW_CUT, i, lod, GFX_CUT);
             }
     }
     vkCmdEndRenderPass(r->slot->cb);
 }
 
 static void
-draw_objects(recording *r, gfx_program program, gfx_range first, gfx_range last, bool covered)
+draw_objects(recording *r, gfx_program program, gfx_range range, bool covered)
 {
     for (guint i = 0; i < r->p->objects->len; i++) {
         const plan_object *o = object_at(r, i);
         if (o->seen && o->covered == covered)
-            draw_ranges(r, program, i, &o->mesh->lods[o->lod], first, last);
+            draw_range(r, program, i, &o->mesh->lods[o->lod], range);
     }
 }
 
@@ -133,11 +129,10 @@ draw_picture(recording *r)
     /* Large things last: what is drawn before them hides most of them, and the depth test is
      * cheaper than their surfaces. */
     bind_models(r);
-    draw_objects(r, GFX_OBJECT_CULLED, GFX_CULLED, GFX_CULLED, false);
-    draw_objects(r, GFX_OBJECT_TWO, GFX_TWO, GFX_TWO, false);
-    draw_objects(r, GFX_OBJECT_COVER, GFX_CULLED, GFX_TWO, true);
-    draw_objects(r, GFX_OBJECT_CUT, GFX_CUT, GFX_CUT, false);
-    draw_objects(r, GFX_OBJECT_CUT, GFX_CUT, GFX_CUT, true);
+    draw_objects(r, GFX_OBJECT, GFX_SOLID, false);
+    draw_objects(r, GFX_OBJECT_COVER, GFX_SOLID, true);
+    draw_objects(r, GFX_OBJECT_CUT, GFX_CUT, false);
+    draw_objects(r, GFX_OBJECT_CUT, GFX_CUT, true);
     bind_world(r);
     draw_quads(r, GFX_SCENERY, &r->p->scenery);
     if (use(r, GFX_SKY))
@@ -148,7 +143,7 @@ draw_picture(recording *r)
     for (guint i = r->p->objects->len; i-- > 0;) {
         const plan_object *o = object_at(r, i);
         if (o->seen)
-            draw_ranges(r, GFX_OBJECT_GLASS, i, &o->mesh->lods[o->lod], GFX_GLASS, GFX_GLASS);
+            draw_range(r, GFX_OBJECT_GLASS, i, &o->mesh->lods[o->lod], GFX_GLASS);
     }
     vkCmdEndRenderPass(r->slot->cb);
 }
@@ -169,10 +164,10 @@ draw_mask(recording *r)
                 continue;
             const gfx_lod *lod = &o->mesh->lods[o->lod];
             if (pass == 0) {
-                draw_ranges(r, GFX_MASK_OBJECT, i, lod, GFX_CULLED, GFX_TWO);
-                draw_ranges(r, GFX_MASK_OBJECT, i, lod, GFX_GLASS, GFX_GLASS);
+                draw_range(r, GFX_MASK_OBJECT, i, lod, GFX_SOLID);
+                draw_range(r, GFX_MASK_OBJECT, i, lod, GFX_GLASS);
             } else {
-                draw_ranges(r, GFX_MASK_CUT, i, lod, GFX_CUT, GFX_CUT);
+                draw_range(r, GFX_MASK_CUT, i, lod, GFX_CUT);
             }
         }
     bind_world(r);

@@ -57,10 +57,9 @@ void gfx_textures_clear(gpu_device *dev, gfx_textures *t);
 
 /* How a range of a mesh is drawn. */
 typedef enum {
-    GFX_CULLED, /* opaque, seen from the front */
-    GFX_TWO,    /* opaque, seen from both sides */
-    GFX_CUT,    /* with holes by the texture's alpha */
-    GFX_GLASS,  /* blended */
+    GFX_SOLID,
+    GFX_CUT,   /* with holes by the texture's alpha */
+    GFX_GLASS, /* blended */
     GFX_N_RANGES
 } gfx_range;
 
@@ -108,8 +107,7 @@ void gfx_target_clear(gpu_device *dev, gfx_target *t);
 /* ---- gfx_program.c */
 
 typedef enum {
-    GFX_OBJECT_CULLED,
-    GFX_OBJECT_TWO,
+    GFX_OBJECT,
     GFX_OBJECT_CUT,
     GFX_OBJECT_GLASS,
     GFX_OBJECT_COVER,
@@ -181,7 +179,7 @@ typedef struct {
 } gfx_frame;
 
 typedef struct {
-    float position[4], half_size[4], warp[4], paint[4];
+    float position[4], half_size[4], warp[4], paint[4], lower[4];
     uint32_t what[4];
 } gfx_instance;
 

@@ -10,7 +10,7 @@ range_of(const pack_part *part, const gfx_textures *t)
         return GFX_GLASS;
     if (part->texture >= 0 && t->cut[part->texture])
         return GFX_CUT;
-    return part->two_sided ? GFX_TWO : GFX_CULLED;
+    return GFX_SOLID;
 }
 
 /* Appends the LOD: its indices by range, its vertices marked with their part. A vertex that two
@@ -25,12 +25,13 @@ add_lod(gfx_lod *out, const pack_lod *lod, const char *name, const gfx_textures 
     for (guint i = 0; i < lod->parts->len; i++) {
         const pack_part *p = &g_array_index(lod->parts, pack_part, i);
         uint32_t layer = p->texture < 0 ? t->white_texture : (uint32_t) p->texture;
-        bool two = p->two_sided || range_of(p, t) != GFX_CULLED;
         gfx_part part = {
             .colour = {p->colour[0], p->colour[1], p->colour[2], p->alpha},
             .layer = layer,
-            .paint = p->paint ? 1 : 0,
-            .gloss = two ? -1 - p->gloss : p->gloss,
+            .paint = p->paint   ? 1
+                     : p->lower ? 2
+                                : 0,
+            .gloss = p->gloss,
             .light = t->light[layer],
         };
         g_array_append_val(parts, part);

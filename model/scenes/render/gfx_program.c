@@ -83,9 +83,7 @@ static const struct {
     bool culled;
     mixing mixing;
 } programs[GFX_N_PROGRAMS] = {
-    [GFX_OBJECT_CULLED] = {"object, culled", PICTURE, MODELS, OBJECT_VERT, OBJECT_FRAG, true,
-                           REPLACE},
-    [GFX_OBJECT_TWO] = {"object", PICTURE, MODELS, OBJECT_VERT, OBJECT_FRAG, false, REPLACE},
+    [GFX_OBJECT] = {"object", PICTURE, MODELS, OBJECT_VERT, OBJECT_FRAG, false, REPLACE},
     [GFX_OBJECT_CUT] = {"object, cut", PICTURE, MODELS, OBJECT_VERT, OBJECT_CUT_FRAG, false,
                         REPLACE},
     [GFX_OBJECT_GLASS] = {"object, glass", PICTURE, MODELS, OBJECT_VERT, OBJECT_GLASS_FRAG, false,

@@ -137,7 +137,7 @@ read_lod(reader *r, const cJSON *object, const char *where, unsigned n_layers, p
             .alpha = (float) number(r, item, where, "alpha", 0, 1),
             .gloss = (float) number(r, item, where, "gloss", 0, 1),
             .paint = flag(item, "paint"),
-            .two_sided = flag(item, "two_sided"),
+            .lower = flag(item, "lower"),
         };
         numbers3(r, item, where, "colour", part.colour);
         if (r->ok && (part.first + (uint64_t) part.count > lod->n_indices || part.count % 3))

@@ -12,7 +12,7 @@ typedef struct {
     int texture;           /* layer, -1: none */
     float colour[3];       /* linear */
     float alpha, gloss;
-    bool paint, two_sided;
+    bool paint, lower; /* takes an object's paint; the paint of its lower clothes */
 } pack_part;
 
 typedef struct {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* Triangles are worth drawing down to about this many samples; measured by eye. */
-#define FINEST_SAMPLES 230
-#define MIDDLE_SAMPLES 80
+#define FINEST_SAMPLES 300
+#define MIDDLE_SAMPLES 100
 
 static void
 set3(float *out, const float v[3], const float scale[3])
@@ -117,8 +117,11 @@ add_object(const plan *p, const scene *s, unsigned index, const pack *pk, const 
     in->half_size[3] = sinf(o->yaw * DEGREES);
     memcpy(in->warp, o->warp, sizeof o->warp);
     in->warp[3] = o->glow * s->sensor.exposure;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         in->paint[i] = srgb_to_linear(o->paint[i]);
+        in->lower[i] = srgb_to_linear(o->lower[i]);
+    }
+    in->lower[3] = o->lower_painted ? 1 : 0;
     in->paint[3] = o->painted || surface >= 0 ? 1 : 0;
     if (!o->painted)
         in->paint[0] = in->paint[1] = in->paint[2] = 1;

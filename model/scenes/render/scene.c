@@ -226,6 +226,8 @@ read_object(const node *n, void *user)
     }
     o.painted = get(n, "paint") != NULL;
     numbers(n, "paint", 3, 0, 1, o.paint);
+    o.lower_painted = get(n, "lower") != NULL;
+    numbers(n, "lower", 3, 0, 1, o.lower);
     string(n, "texture", &o.texture);
     numbers(n, "warp", 3, -2, 2, o.warp);
     number(n, "glow", 0, BRIGHT, &o.glow);
@@ -429,6 +431,10 @@ scene_parse(const char *json, gsize len, GError **error)
 {
     const char *end = NULL;
     cJSON *root = cJSON_ParseWithLengthOpts(json, len, &end, false);
+    while (root && end < json + len && g_ascii_isspace(*end))
+        end++;
+    if (root && end < json + len && *end != 0) /* something after it */
+        g_clear_pointer(&root, cJSON_Delete);
     if (!cJSON_IsObject(root)) {
         g_autofree char *found = root ? fmt_json_describe(root) : NULL;
         if (root)

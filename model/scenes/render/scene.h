@@ -42,6 +42,8 @@ typedef struct {
     float position[3], yaw, scale[3];
     bool painted;
     float paint[3];
+    bool lower_painted; /* people's lower clothes */
+    float lower[3];
     char *texture; /* a surface over the painted parts, or NULL */
     float warp[3]; /* taper, bend, twist; see object.vert */
     float glow;    /* light of its own: this times its colour */
