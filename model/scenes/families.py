@@ -335,6 +335,8 @@ class Families:
             return (None,) * 4
         a, b = self.rng.sample(items, 2)
         x, y = view.refer(a, self.rng), view.refer(b, self.rng)
+        if x and a.noun == b.noun and view.count(a.noun) == 2 and self.rng.random() < 0.5:
+            y = "the other " + a.noun
         if not x or not y or x == y:
             return (None,) * 4
         return a, b, x, y

@@ -161,6 +161,9 @@ class View:
                 self.items.append(item)
         self._parts(layout, by_id, seen, size)
         self.items = [i for i in self.items if not i.gone]
+        for item in self.items:              # what the layout painted must not teach the pairs that are held out
+            if not scene.held_out and v.held_out_pair(item.colour, item.noun):
+                item.colour = None
         self.clear = [i for i in self.items if i.clear]
         self.unlisted = _scenery(scene, description)
         self._sort()

@@ -348,6 +348,17 @@ class Answers(unittest.TestCase):
             for q in maker.ask(scene, truth, 12, description=description):
                 self.assertNotRegex(q.text, r"\b(windows?|doors?|trees?|bush(es)?|plants?|furniture|cabinets?)\b")
 
+    def test_held_out_pairs_of_the_layout_are_not_named(self):
+        rng = random.Random(4)
+        colour, noun = next(p for p in sorted(v.HELD_OUT_PAIRS) if v.places(p[1]) and p[1] not in v.PEOPLE + v.WORN)
+        truth = imagine(rng, Scene(1, "home", things=[Thing(1, noun), Thing(2, "man")]))
+        description = {"extra": [{"id": 1, "noun": noun, "colour": colour}]}
+        for held_out in (False, True):
+            scene = Scene(1, "home", things=[Thing(2, "man")], held_out=held_out)
+            told = "".join(q.text + q.answer for _ in range(60) for q in QuestionMaker(rng, held_out, True).ask(
+                scene, truth, 12, description=description, families=["attribute", "colour", "caption"]))
+            self.assertEqual(colour in told, held_out, (colour, noun))
+
     def test_conversation(self):
         rng = random.Random(5)
         maker = QuestionMaker(rng, plain=True)
