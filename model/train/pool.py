@@ -1,14 +1,26 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A pool of rendered pictures on disk: one process draws shards, training reads and replaces them.
+"""A pool of rendered pictures on disk, with their truth and questions: workers add shards, training reads them.
 
-    python3 pool.py DIR --side 96 [--shards 40] [--after 16 --rest 2.0]
+    python3 pool.py DIR --side 128 --renderer ../../build/model/scenes/render/scene-render [--pack scenes.pack]
 
-Shard k is DIR/shard-k.npz: the picture as the model squashes it (Pillow's bicubic) at 2s x 2s and at
-s x s, and its truth: kind, colour, box and visible share of each of up to 4 things, and the share of
-each of 12 x 12 cells that a thing covers."""
+train.py starts and stops its own workers. A shard is a folder DIR/shard-NNNNNN (held-NNNNNN: scenes that
+training never sees) of
+
+    large.npy   uint8 [n, 2s, 2s, 3]   the picture as the model squashes it (Pillow's bicubic)
+    small.npy   uint8 [n, s, s, 3]
+    ids.npy     uint8 [n, 64, 64]      which thing is seen there, 0 for none that has a name
+    things.npy  float32 [n, 32, 8]     by id: noun, colour, posture (-1 unknown; noun -2: no such thing),
+                                       centre x, y, log depth, visible share, pixels
+    scenes.npy  int16 [n, 3]           place, time, weather
+    about.json  the names behind the numbers, and per picture its caption and questions: text, answer,
+                family, first, second, and the mirrored text and answer (null where there is none)"""
 
 import argparse
+import json
 import os
+import random
+import shutil
+import subprocess
 import sys
 import time
 
@@ -17,11 +29,18 @@ from PIL import Image
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
-from scenes2d import COLOURS, KINDS, random_scene, render  # noqa: E402
+from scenes.scene import COLOURS, PLACES, POSTURES, TIMES, WEATHER  # noqa: E402
 
-MOST = 4
-CELLS = 12
-PLACES = [None, "indoors", "outdoors"]
+PALETTE = {"red": (220, 30, 30), "orange": (240, 140, 20), "yellow": (240, 230, 40), "green": (30, 160, 50),
+           "blue": (30, 60, 210), "purple": (130, 40, 160), "pink": (250, 150, 190), "brown": (120, 70, 30),
+           "black": (15, 15, 15), "white": (245, 245, 245), "gray": (128, 128, 128)}
+IDS = 32            # 0 is scenery without a name
+MAP = 64            # side of the map of ids
+HELD_OUT_SEED = 1 << 40
+# How often each family is asked about a picture that allows it; training draws from these once more.
+FAMILIES = {"presence": 12, "attribute": 12, "colour": 13, "count": 16, "spatial": 20, "posture": 11, "scene": 3,
+            "indoors": 2, "time": 2, "text": 3, "comparison": 5, "caption": 6, "absent": 3}
+COLUMNS = ["noun", "colour", "posture", "x", "y", "log depth", "visible", "pixels"]
 
 
 def squash(picture, side):
@@ -31,65 +50,262 @@ def squash(picture, side):
             np.asarray(image.resize((side, side), Image.BICUBIC)))
 
 
-def cell_shares(mask, cells=CELLS):
-    """[h, w] in 0..1 -> [cells, cells], the mean over each cell"""
-    h, w = mask.shape
-    rows = np.add.reduceat(mask, np.arange(cells) * h // cells, 0)
-    both = np.add.reduceat(rows, np.arange(cells) * w // cells, 1)
-    return both * (cells * cells / (h * w))
+def nouns():
+    from scenes import vocabulary
+    return sorted(vocabulary.NOUNS)
 
 
-def truth_arrays(scene, masks):
-    kinds, colours = list(KINDS), list(COLOURS)
-    t = {"kind": np.full(MOST, -1, np.int8), "colour": np.full(MOST, -1, np.int8),
-         "box": np.zeros((MOST, 4), np.float32), "cover": np.zeros((MOST, CELLS, CELLS), np.uint8),
-         "place": np.int8(PLACES.index(scene.place))}
-    for i, thing in enumerate(scene.things):
-        t["kind"][i], t["colour"][i] = kinds.index(thing.kind), colours.index(thing.colour)
-        t["box"][i] = thing.box
-        t["cover"][i] = np.clip(cell_shares(masks[i]) * 255 + 0.5, 0, 255)
-    return t
+class Renderer:
+    """A scene-render process: descriptions in, pictures with their truth out."""
+
+    def __init__(self, binary, pack=None):
+        command = [binary] + (["--pack", pack] if pack else [])
+        environment = dict(os.environ)
+        environment.setdefault("LP_NUM_THREADS", "0")
+        try:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                            env=environment)
+        except OSError as e:
+            raise SystemExit("%s: the renderer did not start (%s): build it with -Dscenes=enabled, or name it "
+                             "with --renderer" % (binary, e))
+
+    def send(self, description):
+        self.process.stdin.write(json.dumps(description).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def receive(self):
+        """(truth, RGB [h, w, 3], ids [h, w]), or (truth, None, None) where the line was bad"""
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("the renderer ended with status %s" % self.process.wait())
+        truth = json.loads(line)
+        data = self.process.stdout.read(truth["bytes"])
+        if "error" in truth or not data:
+            return truth, None, None
+        w, h = truth["width"], truth["height"]
+        raw = np.frombuffer(data, np.uint8)
+        return truth, raw[:w * h * 3].reshape(h, w, 3), raw[w * h * 3:].reshape(h, w)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def draw_shard(first, size, side, held_out=False):
-    items = []
-    for seed in range(first, first + size):
-        scene = random_scene(seed, held_out)
-        picture, masks = render(scene)
-        large, small = squash(picture, side)
-        items.append(dict(truth_arrays(scene, masks), large=large, small=small))
-    return {k: np.stack([i[k] for i in items]) for k in items[0]}
+def stub_picture(description):
+    """A stand-in for trials of training where there is no renderer: every thing a block of its colour, its noun
+    shown by the block's pattern."""
+    rng = np.random.RandomState(description["seed"] % (1 << 31))
+    truth = description["stub"]
+    w, h = truth["width"], truth["height"]
+    picture = rng.randint(90, 150, (h, w, 3)).astype(np.uint8)
+    ids = np.zeros((h, w), np.uint8)
+    for t in sorted(truth["things"], key=lambda t: -t["depth"]):
+        x, y, bw, bh = t["box"]
+        y0, y1, x0, x1 = max(0, int(y * h)), int((y + bh) * h), max(0, int(x * w)), int((x + bw) * w)
+        block, noun = picture[y0:y1, x0:x1], t["stub"][0]
+        block[:] = t["stub"][1]
+        block[:: 3 + noun % 5, :: 1 + noun // 5 % 3] = 255 - 40 * (noun % 7)
+        ids[y0:y1, x0:x1] = t["id"]
+    for t in truth["things"]:
+        at = np.nonzero(ids == t["id"])
+        t["pixels"] = len(at[0])
+        if len(at[0]):
+            t["centre"] = [float(at[1].mean() / w), float(at[0].mean() / h)]
+    truth["things"] = [t for t in truth["things"] if t["pixels"]]
+    return truth, picture, ids
+
+
+class Maker:
+    """Scenes to finished items of a shard."""
+
+    def __init__(self, side, questions, seed, held_out, stub=False):
+        from scenes import grammar, questions as q
+        self.grammar, self.q, self.side, self.each, self.held_out = grammar, q, side, questions, held_out
+        self.stub = stub
+        self.nouns = nouns()
+        self.maker = q.QuestionMaker(random.Random(seed), held_out=held_out)
+
+    def scene(self, seed, progress):
+        """(Scene, description), or None where the layout finds no place for it"""
+        rng = random.Random(seed)
+        scene = self.grammar.make_scene(rng, self.held_out, progress)
+        if self.stub:
+            from scenes.imagined import imagine
+            truth = imagine(rng, scene)
+            for seen, thing in zip(truth["things"], sorted(scene.things, key=lambda t: t.relation is not None)):
+                seen["stub"] = (self.nouns.index(thing.noun), PALETTE[thing.colour or "gray"])
+            return scene, {"seed": seed, "stub": truth}
+        from scenes import layout
+        try:
+            description = layout.lay_out(scene, rng)
+        except (ValueError, LookupError) as e:
+            print("scene %d: %s" % (seed, e), file=sys.stderr, flush=True)
+            return None
+        return (scene, description) if description else None
+
+    def item(self, scene, description, truth, picture, ids):
+        large, small = squash(picture, self.side)
+        h, w = ids.shape
+        rows = (np.arange(MAP) * 2 + 1) * h // (2 * MAP)
+        cols = (np.arange(MAP) * 2 + 1) * w // (2 * MAP)
+        things = np.zeros((IDS, len(COLUMNS)), np.float32)
+        things[:, 0], things[:, 1:3] = -2, -1
+        from scenes.view import View
+        for one in View(scene, truth, description).items:
+            seen = next(t for t in truth["things"] if t["id"] == one.id)
+            things[one.id] = (self.nouns.index(one.noun) if one.noun in self.nouns else -1,
+                              COLOURS.index(one.colour) if one.colour in COLOURS else -1,
+                              POSTURES.index(one.posture) if one.posture in POSTURES else -1,
+                              one.x, one.y, np.log(max(seen.get("depth") or 1.0, 0.1)), one.visible, one.pixels)
+        questions = []
+        for q in self.maker.ask(scene, truth, self.each, families=FAMILIES, description=description):
+            turned = self.q.mirror(q)
+            questions.append({"text": q.text, "answer": q.answer, "family": q.family, "first": list(q.first or ()),
+                              "second": list(q.second or ()), "mirror": None if turned is None else
+                              [turned.text, turned.answer]})
+        return {"large": large, "small": small, "ids": ids[np.ix_(rows, cols)], "things": things,
+                "scenes": np.array([PLACES.index(scene.place), TIMES.index(scene.time),
+                                    WEATHER.index(scene.weather)], np.int16)}, \
+               {"caption": scene.caption, "questions": questions}
+
+
+def write_shard(path, items, about, names):
+    new = path + ".new"
+    shutil.rmtree(new, ignore_errors=True)
+    os.makedirs(new)
+    for key in items[0]:
+        np.save(os.path.join(new, key + ".npy"), np.stack([i[key] for i in items]))
+    with open(os.path.join(new, "about.json"), "w", encoding="utf-8") as f:
+        json.dump({"nouns": names, "colours": COLOURS, "postures": POSTURES, "places": PLACES, "times": TIMES,
+                   "weather": WEATHER, "columns": COLUMNS, "pictures": about}, f)
+    os.rename(new, path)
+
+
+def read_shard(path):
+    """(arrays mapped from the files, about.json)"""
+    with open(os.path.join(path, "about.json"), encoding="utf-8") as f:
+        about = json.load(f)
+    return {k: np.load(os.path.join(path, k + ".npy"), mmap_mode="r")
+            for k in ("large", "small", "ids", "things", "scenes")}, about
+
+
+def shards(folder, kind="shard"):
+    """Names of complete shards, oldest first"""
+    names = [n for n in os.listdir(folder) if n.startswith(kind + "-") and not n.endswith(".new")]
+    return sorted(names, key=lambda n: int(n.rsplit("-", 1)[1]))
+
+
+def draw_shard(first, count, side, questions=14, held_out=False, renderer=None, pack=None, progress=None, maker=None,
+               process=None):
+    """(items, about) of `count` pictures from the seeds `first`, `first` + 1, ..."""
+    maker = maker or Maker(side, questions, first, held_out, stub=renderer == "stub")
+    own = None
+    if renderer != "stub" and process is None:
+        process = own = Renderer(renderer, pack)
+    items, about, waiting, seed = [], [], [], first
+
+    def finish():
+        scene, description = waiting.pop(0)
+        truth, picture, ids = stub_picture(description) if maker.stub else process.receive()
+        if picture is None:
+            print("renderer: %s" % truth.get("error"), file=sys.stderr, flush=True)
+            return
+        item, words = maker.item(scene, description, truth, picture, ids)
+        if words["questions"] and len(items) < count:
+            items.append(item)
+            about.append(words)
+
+    while len(items) < count:
+        found = maker.scene(seed, 1.0 if progress is None else progress(seed))
+        seed += 1
+        if seed - first > 20 * count:
+            raise RuntimeError("of %d scenes only %d could be laid out and asked about" % (seed - first, len(items)))
+        if not found:
+            continue
+        if not maker.stub:
+            process.send(found[1])
+        waiting.append(found)
+        if len(waiting) > 1:        # the renderer draws one while the next is laid out
+            finish()
+    while waiting:
+        finish()
+    if own:
+        own.close()
+    return items, about
+
+
+def views(folder):
+    """How often pictures were used so far, as training writes it."""
+    try:
+        with open(os.path.join(folder, "views"), encoding="utf-8") as f:
+            return float(f.read())
+    except (OSError, ValueError):
+        return 0.0
 
 
 def main():
-    p = argparse.ArgumentParser()
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("folder")
-    p.add_argument("--side", type=int, default=96)
-    p.add_argument("--size", type=int, default=500, help="pictures in a shard")
-    p.add_argument("--shards", type=int, default=40, help="then the oldest is replaced")
-    p.add_argument("--after", type=int, default=16, help="from this shard on, rest between pictures")
-    p.add_argument("--rest", type=float, default=3.0, help="rest, in multiples of the work")
-    p.add_argument("--last", type=int, default=1000)
+    p.add_argument("--side", type=int, default=128)
+    p.add_argument("--renderer", default="scene-render", help="the binary, or 'stub' for trials without pictures")
+    p.add_argument("--pack")
+    p.add_argument("--size", type=int, default=250, help="pictures in a shard")
+    p.add_argument("--questions", type=int, default=14, help="of each picture")
+    p.add_argument("--ring", type=int, default=12000, help="pictures kept; then the oldest shard goes")
+    p.add_argument("--ahead", type=int, default=3000, help="pictures made before training must have used them")
+    p.add_argument("--views", type=float, default=4, help="uses of a picture; more are drawn only as fast as that")
+    p.add_argument("--worker", type=int, default=0)
+    p.add_argument("--workers", type=int, default=1)
+    p.add_argument("--held-out", type=int, default=256, help="the first worker draws so many of these first")
+    p.add_argument("--easy", type=int, default=4000, help="the first so many pictures lean to simple scenes")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--last", type=int, default=1 << 30, help="shards in all")
     a = p.parse_args()
     os.makedirs(a.folder, exist_ok=True)
-    for k in range(a.last):
-        path = os.path.join(a.folder, "shard-%d.npz" % k)
-        if os.path.exists(path):
+    names, parent = nouns(), os.getppid()
+    common = dict(renderer=a.renderer, pack=a.pack)
+    path = os.path.join(a.folder, "held-%06d" % 0)
+    if a.worker == 0 and a.held_out and not os.path.exists(path):
+        write_shard(path, *draw_shard(HELD_OUT_SEED, a.held_out, a.side, a.questions, True, **common), names)
+    maker = Maker(a.side, a.questions, a.seed * 1000 + a.worker, False, stub=a.renderer == "stub")
+    process = None if maker.stub else Renderer(a.renderer, a.pack)
+    for k in range(a.worker, a.last, a.workers):
+        path = os.path.join(a.folder, "shard-%06d" % k)
+        gone = os.path.join(a.folder, "gone-%06d" % k)
+        if os.path.exists(path) or os.path.exists(gone):
             continue
+        while k * a.size > a.ahead + views(a.folder) / a.views and os.getppid() == parent:
+            time.sleep(0.5)
+        if os.getppid() != parent:      # training has ended
+            return
+        hard = min(1.0, k * a.size / a.easy)
+
+        def progress(seed):
+            """From simple scenes to all of them; a sixth stays simple."""
+            r = random.Random(seed * 7 + 1)
+            return r.uniform(0.0, 1.0) if r.random() > 0.84 * hard else 1.0
+
         begin = time.time()
-        shard = draw_shard(k * a.size, a.size, a.side)
+        first = (a.seed << 32) + k * a.size * 4     # seeds enough for scenes that do not fit
         try:
-            np.savez(path[:-4] + ".tmp.npz", **shard)
-            os.rename(path[:-4] + ".tmp.npz", path)
+            items, about = draw_shard(first, a.size, a.side, maker=maker, process=process, progress=progress, **common)
+        except RuntimeError as e:
+            print("shard %d: %s; another renderer is started" % (k, e), file=sys.stderr, flush=True)
+            time.sleep(2)
+            process = Renderer(a.renderer, a.pack)
+            continue
+        try:
+            write_shard(path, items, about, names)
         except OSError as e:            # a full disk: the pool stays as it is for a while
-            print("shard %d: %s" % (k, e), flush=True)
+            print("shard %d: %s" % (k, e), file=sys.stderr, flush=True)
             time.sleep(60)
             continue
-        old = os.path.join(a.folder, "shard-%d.npz" % (k - a.shards))
-        if os.path.exists(old):
-            open(old, "w").close()      # stays as a mark that it was drawn
-        if k >= a.after:
-            time.sleep(a.rest * (time.time() - begin))
+        print("shard %d: %.1f pictures/s, %.1f questions each" % (
+            k, len(items) / (time.time() - begin), np.mean([len(x["questions"]) for x in about])), flush=True)
+        old = k - a.ring // a.size
+        if old >= 0 and os.path.exists(os.path.join(a.folder, "shard-%06d" % old)):
+            open(os.path.join(a.folder, "gone-%06d" % old), "w").close()
+            shutil.rmtree(os.path.join(a.folder, "shard-%06d" % old), ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Trains the model that ships, all stages in one command; a stopped run goes on where it was.
+"""Trains the model that ships, everything in one command; a stopped run goes on where it was.
 
-    python3 train.py RUN --pool POOL --minutes 90
+    python3 train.py RUN --recipe cpu --minutes 80 --renderer .../scene-render [--pack scenes.pack]
 
-RUN/checkpoint.pt holds everything to resume; RUN/log.jsonl one line per report; RUN/export the newest
-averaged weights as a checkpoint folder. Stage 0 (the first minutes): the encoder alone, from the
-renderer's truth and the referring mask. Then questions with both mapping losses, the dense losses kept
-low; the learning rate falls to nothing over the elapsed time."""
+It makes the tokenizer, starts the workers that render pictures (pool.py) and stops them, goes through the
+stages of the recipe and writes RUN/export, the averaged weights as a checkpoint folder. RUN/checkpoint.pt
+holds everything to resume, RUN/log.jsonl a line per report. Stages: language (text alone), encoder (the
+renderer's truth and the referring mask, without the decoder), align, fusion, instruct; the learning rate
+falls to nothing over the elapsed time."""
 
 import argparse
 import contextlib
@@ -14,95 +15,147 @@ import json
 import math
 import multiprocessing
 import os
+import random
+import subprocess
+import sys
 import time
 
-import numpy as np
-import torch
-import torch.nn as nn
-import torch.nn.functional as F
+# Memory of large tensors is kept instead of being given back to the system at every step: a fifth of the time.
+KEEP = {"MALLOC_MMAP_THRESHOLD_": "2000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000",
+        "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+if __name__ == "__main__" and any(k not in os.environ for k in KEEP):
+    os.environ.update(KEEP)
+    os.execv(sys.executable, [sys.executable] + sys.argv)
 
-from batches import Batcher, Ring, count_weights, family_weights, to_pixels
-from fusion import FusionConfig, FusionModel
-from fusion.checkpoint import export
-from fusion.losses import answer_loss, semantic_mapping_loss
-from fusion.tokenizer import Tokenizer
-from pool import draw_shard
-from recipe import build_tokenizer, generation_config, nano_config
-from scenes2d import COLOURS, KINDS
+import numpy as np                                              # noqa: E402
+import torch                                                    # noqa: E402
+import torch.nn as nn                                           # noqa: E402
+import torch.nn.functional as F                                 # noqa: E402
 
-CLASSES = len(KINDS) + len(COLOURS)
+import dense                                                    # noqa: E402
+from batches import Batcher, Ring, to_pixels                    # noqa: E402
+from fusion import FusionConfig, FusionModel                    # noqa: E402
+from fusion.checkpoint import export                            # noqa: E402
+from fusion.losses import answer_loss, semantic_mapping_loss    # noqa: E402
+from fusion.tokenizer import Tokenizer                          # noqa: E402
+from recipe import (RECIPES, build_tokenizer, family_weights, generation_config, language,  # noqa: E402
+                    model_config)
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# Weight of the losses on the renderer's truth, and the kinds of step, per stage.
+DENSE = {"language": 0.0, "encoder": 1.0, "align": 0.6, "fusion": 0.35, "instruct": 0.2}
+STEPS = {"language": {"text": 1}, "encoder": {"encoder": 1},
+         "align": {"short": 0.6, "caption": 0.4},
+         "fusion": {"short": 0.70, "caption": 0.15, "talk": 0.15},
+         "instruct": {"short": 0.65, "caption": 0.13, "talk": 0.22}}
 
 
-class DenseHeads(nn.Module):
-    """Read the renderer's truth off the features; only training has them."""
-
-    def __init__(self, width):
-        super().__init__()
-        self.whole = nn.Linear(width, CLASSES + 1)
-        self.patch = nn.Linear(width, 3 + CLASSES)
-        for layer in (self.whole, self.patch):
-            nn.init.normal_(layer.weight, std=0.02)
-            nn.init.constant_(layer.bias, -3)
-
-
-def precision(name):
+def precision(device, name):
     # PyTorch 1.x cannot mix bf16 inputs with f32 weights in its layer norm.
     if name == "bf16" or name == "auto" and not torch.__version__.startswith("1."):
-        return torch.autocast("cpu", dtype=torch.bfloat16)
+        return torch.autocast(device, dtype=torch.bfloat16)
     return contextlib.nullcontext()
 
 
-def forward(model, heads, batch, q, decode=True, drop=None):
-    """All losses' ingredients for a batch; `drop` [N] bool hides the image tokens of a question."""
-    c = model.config
-    grid = model.global_map(batch["tiles"])
-    owner = batch["owner"]
-    states, features, text = model.guided(batch["guided"][owner], batch["ids"], batch["valid"])
-    image = model.image_tokens(features)
-    out = {"whole": heads.whole(grid.flatten(1, 2)), "patch": heads.patch(image),
-           "mapping": semantic_mapping_loss(model, states, features, text, batch["valid"],
-                                            fixed_targets=True)}
-    if not decode:
-        return out
+# --- one step's computation -----------------------------------------------------------------------
+
+def guided_pass(model, batch, guidance):
+    """states, features and instruction embeddings for every sample"""
+    pixels = batch["guided"][batch["owner"]]
+    if guidance:
+        return model.guided(pixels, batch["ids"], batch["valid"])
+    states = model.encoder(pixels)
+    return states, model.encoder.connect(states), model.model.embed_tokens(batch["ids"])
+
+
+def fewer(image, grid):
+    """[N, P, D] image tokens resized to grid x grid"""
+    n, p, d = image.shape
+    g = int(round(p ** 0.5))
+    x = F.interpolate(image.float().transpose(1, 2).view(n, d, g, g), size=(grid, grid), mode="bilinear",
+                      align_corners=False)
+    return x.flatten(2).transpose(1, 2)
+
+
+def decode(model, batch, grid, image, q, fixed, drop=None):
+    """Logits [N, R, vocab] of the answers' tokens. `grid`: the global map; `drop` [N] bool hides image tokens."""
+    owner, embed = batch["owner"], model.model.embed_tokens
     latents, _, pairs = model.frame_context(grid, q)
     pairs = [(k[owner], v[owner]) for k, v in pairs]
-    n = len(owner)
-    embed = model.model.embed_tokens
-    before, between = batch["fixed"]
-    first = len(before) + c.vision.patches + len(between)
-    x = torch.cat([embed(before).expand(n, -1, -1), image.float(), embed(between).expand(n, -1, -1),
-                   latents[owner].float(), embed(batch["after"])], 1)
-    last = first + q + batch["last"]
-    keep = None
-    if drop is not None and bool(drop.any()):
-        keep = torch.ones(x.shape[:2], dtype=torch.bool)
-        keep[drop, len(before):len(before) + c.vision.patches] = False
-    hidden = model.prefill(x, [(first, last)], pairs, keep)
-    rows = (last[:, None] + torch.arange(batch["targets"].shape[1])[None]).clamp(max=x.shape[1] - 1)
-    hidden = hidden.gather(1, rows[..., None].expand(-1, -1, hidden.shape[-1]))
-    out["logits"] = model.lm_head(hidden)
+    latents = latents[owner].float()
+    n, d, device = len(owner), image.shape[-1], image.device
+    before, between = fixed
+    x = [embed(before).expand(n, -1, -1), image.float(), embed(between).expand(n, -1, -1), latents]
+    first = len(before) + image.shape[1] + len(between)
+    base = first + q
+    after = embed(batch["after"]).float()
+    later, turns = batch["later"], 1 + batch["later"].shape[1]
+    if turns == 1:
+        x = torch.cat(x + [after], 1)
+        places = [(first, base + batch["last"][:, 0])]
+    else:
+        # Later latents lie between the tokens of each sample where its question begins.
+        j = torch.arange(after.shape[1], device=device)[None]
+        shift = sum((j >= later[:, k:k + 1]).long() for k in range(turns - 1))
+        at = j + q * shift
+        tail = torch.zeros(n, after.shape[1] + (turns - 1) * q, d, device=device)
+        tail = tail.scatter(1, at[..., None].expand(-1, -1, d), after)
+        places = [(torch.full((n,), first, device=device), base + batch["last"][:, 0])]
+        for k in range(turns - 1):
+            start = later[:, k] + k * q
+            rows = (start[:, None] + torch.arange(q, device=device))[..., None].expand(-1, -1, d)
+            tail = tail.scatter(1, rows, latents)
+            places.append((base + start, base + batch["last"][:, k + 1] + (k + 1) * q))
+        x = torch.cat(x + [tail], 1)
+    keep = torch.ones(x.shape[:2], dtype=torch.bool, device=device)
+    if drop is not None:
+        keep[:, len(before):len(before) + image.shape[1]] = ~drop[:, None]
+    hidden = model.prefill(x, places if pairs else (), pairs, keep)
+    rows = base + batch["rows"] + q * batch["turn"]
+    hidden = hidden.gather(1, rows.clamp(max=x.shape[1] - 1)[..., None].expand(-1, -1, d))
+    return model.lm_head(hidden)
+
+
+def text_loss(model, ids, targets):
+    hidden = model.prefill(model.model.embed_tokens(ids[:, :-1]))
+    return F.cross_entropy(model.lm_head(hidden).float().flatten(0, 1), targets[:, 1:].flatten(), ignore_index=-100)
+
+
+def losses(model, heads, batch, kind, options, q, drop, scale):
+    """{name: loss} of a step, "loss" their weighted sum; names that end in "right" are shares."""
+    out = {}
+    grid = model.global_map(batch["tiles"]) if len(batch["tiles"]) else None
+    states, features, text = guided_pass(model, batch, options.guidance)
+    image = model.image_tokens(features)
+    truth = dense.truth_of(batch, model.config.vision.grid)
+    out.update(dense.whole_losses(heads, grid, batch, truth))
+    out.update(dense.guided_losses(heads, image, batch, truth, batch["owner"]))
+    total = scale * sum(v for k, v in out.items() if not k.endswith("right"))
+    if options.mapping:
+        out["text_side"], out["vision_side"] = semantic_mapping_loss(model, states, features, text, batch["valid"],
+                                                                     fixed_targets=True)
+        total = total + 0.1 * (out["text_side"] + out["vision_side"])
+    if "caption_ids" in batch:
+        ids, lengths = batch["caption_ids"]
+        hidden = model.prefill(model.model.embed_tokens(ids))
+        last = hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
+        out["contrast"] = dense.contrastive_loss(heads, grid.float().flatten(1, 2).mean(1), last)
+        total = total + 0.1 * scale * out["contrast"]
+    if kind != "encoder":
+        if options.image_grid:
+            image = fewer(image, options.image_grid)
+        logits = decode(model, batch, grid, image, q, options.fixed, drop)
+        t = batch["targets"]
+        name = {"caption": "caption", "talk": "talk"}.get(kind, "answer")
+        out[name] = answer_loss(logits, t, batch["weight"])
+        total = total + out[name]
+        with torch.no_grad():
+            out[name + "_right"] = ((logits.argmax(-1) == t) | (t == -100)).all(1).float().mean()
+    out["loss"] = total
     return out
 
 
-def dense_loss(found, truth):
-    return F.binary_cross_entropy_with_logits(found.float(), truth, reduction="none").sum(-1).mean()
-
-
-def kind_loss(found, truth):
-    """Which kind it is, where there is a thing: cross-entropy over the covered cells alone, as the
-    dense losses are mostly about empty ones."""
-    covered = (truth.max(-1).values > 0.5).float()
-    shares = truth / truth.sum(-1, keepdim=True).clamp(min=1e-6)
-    loss = -(shares * found.float().log_softmax(-1)).sum(-1)
-    return (loss * covered).sum() / covered.sum().clamp(min=1)
-
-
-def pointing_loss(found, truth, any_thing):
-    """Which of the things is meant: the referring mask over the covered cells alone."""
-    covered = (any_thing > 0.4).float()
-    loss = F.binary_cross_entropy_with_logits(found.float(), (truth > 0.4).float(), reduction="none")
-    return (loss * covered).sum() / covered.sum().clamp(min=1)
-
+# --- the run --------------------------------------------------------------------------------------
 
 @torch.no_grad()
 def whiten(model, ring, pictures=1500):
@@ -110,11 +163,12 @@ def whiten(model, ring, pictures=1500):
     variance. From random weights brightness and colour drown everything else, and shapes are learnt
     many times later."""
     layer = model.encoder.embeddings.patch_embedding
-    size, rng = model.config.vision.patch, np.random.RandomState(0)
-    raw = ring.draw(rng, pictures, [0.1, 0.4, 0.3, 0.1, 0.1])
+    size = model.config.vision.patch
+    raw, _ = ring.stack(ring.picks(np.random.RandomState(0), min(pictures, ring.size())))
     tiles, guided = to_pixels(raw["large"], raw["small"])
-    views = torch.cat([guided, tiles[:, 0], tiles[:, 3]])
+    views = torch.cat([guided, tiles[:, 0], tiles[:, 3]]).cpu()
     patches = F.unfold(views[:, :, 5:, 5:], size, stride=size).transpose(1, 2).flatten(0, 1)
+    patches = patches[torch.randperm(len(patches))[:120000]]
     mean = patches.mean(0)
     centred = patches - mean
     variance, directions = torch.linalg.eigh(centred.t() @ centred / len(centred))
@@ -137,219 +191,372 @@ class Average:
     def update(self, model):
         self.steps += 1
         d = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_mul_(self.values, d)
-        torch._foreach_add_(self.values, [p.detach() for p in model.parameters()], alpha=1 - d)
+        torch._foreach_lerp_(self.values, [p.detach() for p in model.parameters()], 1 - d)
 
     @torch.no_grad()
     def model(self, config):
         """A model of its own with the averaged weights: the trained one is shared with others."""
-        copy = FusionModel(config)
+        copy = FusionModel(config).to(self.values[0].device)
         for p, v in zip(copy.parameters(), self.values):
             p.copy_(v)
         return copy.eval()
 
 
 @torch.no_grad()
-def measure(model, heads, batches, q, name):
-    """{family: [n, accuracy, majority]} with every answer token right"""
+def measure(model, batches, q, options, device, name):
+    """{family: [n, accuracy, share of the commonest answer]}, an answer right if all its tokens are"""
     right, answers = {}, {}
     for batch in batches:
-        with precision(name):
-            logits = forward(model, heads, batch, q)["logits"].float()
+        with precision(device, name):
+            grid = model.global_map(batch["tiles"])
+            image = model.image_tokens(guided_pass(model, batch, options.guidance)[1])
+            if options.image_grid:
+                image = fewer(image, options.image_grid)
+            logits = decode(model, batch, grid, image, q, options.fixed)
         t = batch["targets"]
         good = ((logits.argmax(-1) == t) | (t == -100)).all(1)
-        for question, g in zip(batch["asked"], good.tolist()):
-            right.setdefault(question.family, []).append(g)
-            answers.setdefault(question.family, []).append(question.answer)
+        for sample, g in zip(batch["asked"], good.tolist()):
+            right.setdefault(sample[0][2], []).append(g)
+            answers.setdefault(sample[0][2], []).append(sample[0][1])
     table = {}
-    for f, r in right.items():
+    for f, r in sorted(right.items()):
         most = max(answers[f].count(a) for a in set(answers[f]))
         table[f] = [len(r), round(sum(r) / len(r), 3), round(most / len(r), 3)]
     return table
 
 
-def held_out_batches(batcher, side, pictures, each, fixed):
-    raw = draw_shard(10_000_000, pictures, side, held_out=True)
-    out = []
-    for i in range(0, pictures, 32):
-        part = {k: v[i:i + 32].copy() for k, v in raw.items()}
-        batch = batcher.make(part, each, train=False)
-        batch["fixed"] = fixed
-        out.append(batch)
+def held_out_batches(batcher, ring, pictures, each):
+    names = [(n, i) for n in ring.names for i in range(len(ring.kept[n][2]))][:pictures]
+    out, even = [], {f: 1.0 for f in family_weights(1, 1.0)}
+    for i in range(0, len(names), 16):
+        batch = batcher.make(ring, {"pictures": 16, "questions": each}, even, captions=False, train=False,
+                             picks=names[i:i + 16])
+        if batch:
+            out.append(batch)
     return out
 
 
-def work(index, a, model, heads, tokenizer, raw_config, ring, saved):
-    """One worker's training loop. The first one also averages, reports, measures and saves."""
-    torch.set_num_threads(1)
-    first = index == 0
-    config = model.config
-    batcher = Batcher(tokenizer, a.seed + 1000 * index)
-    fixed = (torch.tensor(batcher.before), torch.tensor(batcher.between))
-    trainable = list(model.parameters()) + list(heads.parameters())
-    groups = [{"params": [x for x in trainable if x.dim() > 1], "weight_decay": 0.03},
-              {"params": [x for x in trainable if x.dim() <= 1], "weight_decay": 0.0}]
-    try:
-        optimiser = torch.optim.AdamW(groups, lr=a.rate, betas=(0.9, 0.98), fused=True)
-    except (RuntimeError, TypeError):
-        optimiser = torch.optim.AdamW(groups, lr=a.rate, betas=(0.9, 0.98))
-    average = Average(model, 0.998)
-    state = {"elapsed": 0.0, "step": 0}
-    if saved:
-        optimiser.load_state_dict(saved["optimiser"])
-        average.values, average.steps = saved["average"], saved["average_steps"]
-        state = dict(saved["state"])
-        batcher.rng.seed(a.seed + 1000 * index + state["step"])
-    tables = None
-    log = open(os.path.join(a.run, "log.jsonl"), "a", encoding="utf-8") if first else None
-    sums, began, last_measure, last_save = {}, time.time(), state["elapsed"], time.time()
-    total = a.minutes * 60
-    path = os.path.join(a.run, "checkpoint.pt")
+def stage_at(stages, progress):
+    """(name, progress in it) of the stage that a share of the run falls in"""
+    total, at = sum(s for _, s in stages), 0.0
+    for name, share in stages:
+        if progress < (at + share) / total or name == stages[-1][0]:
+            return name, min(1.0, (progress * total - at) / share)
+        at += share
 
-    def save():
-        torch.save({"model": model.state_dict(), "heads": heads.state_dict(),
-                    "optimiser": optimiser.state_dict(), "average": average.values,
-                    "average_steps": average.steps, "state": state}, path + ".new")
+
+class Worker:
+    """One process's training loop. The first one also averages, reports, measures and saves."""
+
+    def __init__(self, index, a, recipe, model, heads, tokenizer, answers, raw_config, ring, saved):
+        self.index, self.a, self.recipe, self.model, self.heads = index, a, recipe, model, heads
+        self.tokenizer, self.raw_config, self.ring = tokenizer, raw_config, ring
+        self.device = a.device
+        self.batcher = Batcher(tokenizer, a.seed + 1000 * index, model.config, answers, a.question_only)
+        self.options = argparse.Namespace(
+            guidance=not a.no_guidance, mapping=not a.no_mapping, image_grid=a.image_grid,
+            fixed=tuple(torch.tensor(x, device=a.device) for x in (self.batcher.before, self.batcher.between)))
+        trainable = list(model.parameters()) + list(heads.parameters())
+        self.trainable = trainable
+        groups = [{"params": [x for x in trainable if x.dim() > 1], "weight_decay": 0.03},
+                  {"params": [x for x in trainable if x.dim() <= 1], "weight_decay": 0.0}]
+        try:
+            self.optimiser = torch.optim.AdamW(groups, lr=a.rate, betas=(0.9, 0.98), fused=True)
+        except (RuntimeError, TypeError):
+            self.optimiser = torch.optim.AdamW(groups, lr=a.rate, betas=(0.9, 0.98))
+        self.average = Average(model, a.average) if index == 0 else None
+        self.state = {"elapsed": 0.0, "step": 0, "views": 0}
+        if saved:
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.state = dict(saved["state"])
+            self.batcher.rng.seed(a.seed + 1000 * index + self.state["step"])
+            if index == 0:
+                self.average.values = [v.to(a.device) for v in saved["average"]]
+                self.average.steps = saved["average_steps"]
+        self.tables = None
+        if a.compile:
+            torch._dynamo.config.cache_size_limit = 256
+            torch._dynamo.config.accumulated_cache_size_limit = 4096
+            for layer in list(model.encoder.encoder.layers) + list(model.model.layers):
+                layer.forward = torch.compile(layer.forward, dynamic=False)
+
+    def save(self):
+        path = os.path.join(self.a.run, "checkpoint.pt")
+        torch.save({"model": self.model.state_dict(), "heads": self.heads.state_dict(),
+                    "optimiser": self.optimiser.state_dict(), "average": self.average.values,
+                    "average_steps": self.average.steps, "state": self.state}, path + ".new")
         os.rename(path + ".new", path)
-        export(os.path.join(a.run, "export"), average.model(config).state_dict(), raw_config,
-               generation_config(tokenizer), tokenizer)
+        averaged = {k: v.cpu() for k, v in self.average.model(self.model.config).state_dict().items()}
+        export(os.path.join(self.a.run, "export"), averaged, self.raw_config, generation_config(self.tokenizer),
+               self.tokenizer)
 
-    while state["elapsed"] < total and not (a.steps and state["step"] >= a.steps):
-        start = time.time()
-        progress = state["elapsed"] / total
-        encoder_only = state["elapsed"] < a.encoder_minutes * 60
-        rate = a.rate * min(1.0, (state["step"] + 1) / 200) * 0.5 * (1 + math.cos(math.pi * progress))
-        for g in optimiser.param_groups:
-            g["lr"] = max(rate, 1e-6)
-        batcher.maker.table = family_weights(progress)
-        # The encoder alone wants many pictures, the decoder many questions.
-        pictures, each = (a.pictures * 3 // 2, 2) if encoder_only else (a.pictures, a.questions)
-        batch = batcher.make(ring.draw(batcher.rng, pictures, count_weights(progress)), each)
-        batch["fixed"] = fixed
-        q = int(batcher.rng.choice(config.query_lens, p=[0.75, 0.25]))
-        drop = torch.from_numpy(batcher.rng.rand(len(batch["owner"])) < 0.12)
-        with precision(a.precision):
-            out = forward(model, heads, batch, q, not encoder_only, drop)
-        # The dense losses lead at first and fade as the answers take over.
-        fade = a.dense + (1 - a.dense) * max(0.0, 1 - progress / 0.9)
-        parts = {"whole": dense_loss(out["whole"], batch["whole"]),
-                 "refer": dense_loss(out["patch"][..., :3], batch["patch"][..., :3]),
-                 "patch": dense_loss(out["patch"][..., 3:], batch["patch"][..., 3:]),
-                 "kind": kind_loss(out["whole"][..., :len(KINDS)], batch["whole"][..., :len(KINDS)])
-                 + kind_loss(out["patch"][..., 3:3 + len(KINDS)],
-                             batch["patch"][..., 3:3 + len(KINDS)]),
-                 "point": pointing_loss(out["patch"][..., 0], batch["patch"][..., 0],
-                                        batch["patch"][..., 3:3 + len(KINDS)].max(-1).values),
-                 "text": out["mapping"][0], "vision": out["mapping"][1]}
-        loss = (fade * (0.5 * parts["whole"] + 2 * parts["refer"] + 0.5 * parts["patch"]
-                        + 0.5 * parts["kind"] + parts["point"])
-                + 0.1 * (parts["text"] + parts["vision"]))
-        if not encoder_only:
-            weight = torch.tensor([0.5 if x.family == "describe" else 1.0 for x in batch["asked"]])
-            parts["answer"] = answer_loss(out["logits"], batch["targets"], weight)
-            loss = loss + parts["answer"]
-            with torch.no_grad():
-                t = batch["targets"]
-                parts["right"] = ((out["logits"].argmax(-1) == t) | (t == -100)).all(1).float().mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(trainable, 1.0)
+    def step(self, progress):
+        """One step; the losses of it"""
+        a, recipe, rng, batcher = self.a, self.recipe, self.batcher.rng, self.batcher
+        stage, inside = stage_at(recipe["stages"], progress)
+        kinds = STEPS[stage]
+        kind = str(rng.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
+        warm = min(1.0, (self.state["step"] + 1) / a.warm_up)
+        rate = max(a.rate * warm * 0.5 * (1 + math.cos(math.pi * progress)), 1e-6)
+        for g in self.optimiser.param_groups:
+            g["lr"] = rate
+        views = 0
+        if kind == "text":
+            ids, targets = batcher.texts(self.ring, 64 if self.device == "cpu" else 1024)
+            with precision(self.device, a.precision):
+                out = {"text": text_loss(self.model, ids, targets)}
+            out["loss"] = out["text"]
+        else:
+            step = dict(recipe["encoder_step" if kind == "encoder" else "question_step"])
+            turns, captions = 1, False
+            if kind == "caption":
+                step = {"pictures": step["pictures"] * 2, "questions": max(1, step["questions"] // 3)}
+                captions = True
+            elif kind == "talk":
+                step["questions"] = max(1, step["questions"] * 2 // 3)
+                turns = 2 if rng.rand() < 0.7 else 3
+            elif kind == "encoder":
+                captions = False
+            table = family_weights(progress, recipe["text"])
+            if stage == "align":
+                table.update(spatial=0.5, comparison=0.1, absent=0.2)
+            easy = 0.6 * (1 - progress / 0.25) if progress < 0.25 else 0.0
+            batch = batcher.make(self.ring, step, table, easy, captions, turns)
+            lens = [q for q in self.model.config.query_lens if q in recipe["latents"]] or self.model.config.query_lens
+            share = np.array([recipe["latents"].get(q, 1.0) for q in lens])
+            q = int(rng.choice(lens, p=share / share.sum()))
+            drop = torch.from_numpy(rng.rand(len(batch["owner"])) < 0.12).to(self.device)
+            views = len(batch["guided"])
+            if kind == "encoder" and step["whole"] >= 1000:
+                batch["caption_ids"] = batcher.captions(batch["captions"], self.device)
+            with precision(self.device, a.precision):
+                out = losses(self.model, self.heads, batch, kind, self.options, q, drop, DENSE[stage])
+        self.optimiser.zero_grad(set_to_none=True)
+        out["loss"].backward()
+        norm = nn.utils.clip_grad_norm_(self.trainable, 1.0)
         if torch.isfinite(norm):
-            optimiser.step()
-            if first:
-                average.update(model)
-        state["step"] += 1
-        state["elapsed"] += min(time.time() - start, 30)
-        for k, v in parts.items():
-            sums.setdefault(k, []).append(float(v.detach()))
-        if state["step"] % a.report == 0:
-            ring.refresh()
-        if state["step"] % a.report == 0 and first:
-            line = {"step": state["step"], "minutes": round(state["elapsed"] / 60, 2),
-                    "rate": round(rate, 6), "ring": ring.size(),
-                    "seconds": round((time.time() - began) / a.report, 3),
-                    **{k: round(float(np.mean(v)), 4) for k, v in sums.items()}}
-            print(json.dumps(line), flush=True)
-            log.write(json.dumps(line) + "\n")
-            log.flush()
-            sums, began = {}, time.time()
-        if first and time.time() - last_save > 120:
-            last_save = time.time()
-            try:
-                save()
-            except (OSError, RuntimeError) as e:    # a full disk must not end a long run
-                print("could not save: %s" % e, flush=True)
-        if (first and state["elapsed"] - last_measure > a.measure_minutes * 60
-                and not encoder_only):
-            last_measure = state["elapsed"]
-            if tables is None:
-                tables = held_out_batches(Batcher(tokenizer, 99), config.vision.side, 224, 4, fixed)
-            table = measure(average.model(config), heads, tables, config.query_lens[0], a.precision)
-            line = {"step": state["step"], "minutes": round(state["elapsed"] / 60, 2),
-                    "held_out": table}
-            print(json.dumps(line), flush=True)
-            log.write(json.dumps(line) + "\n")
-            log.flush()
-            began = time.time()
-    if first:
-        save()
+            self.optimiser.step()
+            if self.average:
+                self.average.update(self.model)
+        self.state["step"] += 1
+        self.state["views"] += views
+        return stage, kind, rate, {k: v.detach() for k, v in out.items()}
+
+    def say(self, line):
+        print(json.dumps(line), flush=True)
+        self.log.write(json.dumps(line) + "\n")
+        self.log.flush()
+
+    def report(self, sums, stage, rate, seconds, total):
+        mean = {k: round(float(torch.stack(v).float().mean()), 4) for k, v in sums.items()}
+        self.say({"stage": stage, "step": self.state["step"], "minutes": round(self.state["elapsed"] / 60, 2),
+                  "left": round((total - self.state["elapsed"]) / 60, 1), "rate": round(rate, 6),
+                  "ring": self.ring.size(), "views": self.state["views"] * self.a.workers,
+                  "seconds": round(seconds, 3), **mean})
+        if self.a.pool:
+            try:        # the pool draws as fast as pictures are used
+                with open(os.path.join(self.a.pool, "views.new"), "w", encoding="utf-8") as f:
+                    f.write(str(self.state["views"] * self.a.workers))
+                os.rename(os.path.join(self.a.pool, "views.new"), os.path.join(self.a.pool, "views"))
+            except OSError as e:
+                print("could not tell the pool: %s" % e, flush=True)
+
+    def check(self, stage):
+        if self.tables is None:
+            held = Ring(self.a.pool, 1 << 20, self.device, "held")
+            if not held.refresh(1000):
+                return
+            self.tables = held_out_batches(Batcher(self.tokenizer, 99, self.model.config, (), self.a.question_only),
+                                           held, self.a.measure_pictures, 5)
+        q = 16 if 16 in self.model.config.query_lens else self.model.config.query_lens[0]
+        table = measure(self.average.model(self.model.config), self.tables, q, self.options, self.device,
+                        self.a.precision)
+        self.say({"stage": stage, "step": self.state["step"], "minutes": round(self.state["elapsed"] / 60, 2),
+                  "held_out": table})
+
+    def run(self):
+        a, first = self.a, self.index == 0
+        if a.device == "cpu":
+            torch.set_num_threads(a.threads)
+        total = a.minutes * 60
+        sums, count, began = {}, 0, time.time()
+        last_measure, last_save, last_report = self.state["elapsed"], time.time(), time.time()
+        if first:
+            self.log = open(os.path.join(a.run, "log.jsonl"), "a", encoding="utf-8")
+        while True:
+            progress = self.state["step"] / a.steps if a.steps else self.state["elapsed"] / total
+            if progress >= 1:
+                break
+            start = time.time()
+            stage, kind, rate, out = self.step(progress)
+            self.state["elapsed"] += min(time.time() - start, 120)
+            count += 1
+            for k, v in out.items():
+                sums.setdefault(k, []).append(v)
+            if time.time() - last_report > a.report:
+                self.ring.refresh()
+                if first:
+                    self.report(sums, stage, rate, (time.time() - began) / count, total)
+                sums, count, began, last_report = {}, 0, time.time(), time.time()
+            if first and time.time() - last_save > 240:
+                last_save = time.time()
+                try:
+                    self.save()
+                except (OSError, RuntimeError, ValueError) as e:    # a full disk must not end a long run
+                    print("could not save: %s" % e, flush=True)
+            if (first and self.state["elapsed"] - last_measure > a.measure_minutes * 60
+                    and stage not in ("language", "encoder")):
+                last_measure = self.state["elapsed"]
+                self.check(stage)
+                self.state["elapsed"] += time.time() - began if False else 0.0
+                began, last_report, sums, count = time.time(), time.time(), {}, 0
+        if first:
+            self.check("end")
+            self.save()
+
+
+def start_pools(a, recipe, side):
+    """The workers that render; they end when this process does."""
+    pools = []
+    for k in range(a.pools):
+        command = [sys.executable, os.path.join(HERE, "pool.py"), a.pool, "--side", str(side), "--renderer",
+                   a.renderer, "--worker", str(k), "--workers", str(a.pools), "--ring", str(recipe["ring"]),
+                   "--ahead", str(recipe["ahead"]), "--views", str(recipe["views"]), "--seed", str(a.seed)]
+        if a.pack:
+            command += ["--pack", a.pack]
+        log = open(os.path.join(a.run, "pool-%d.log" % k), "a")
+        pools.append(subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ, OMP_NUM_THREADS="1")))
+    return pools
+
+
+def prepare_language(a, recipe):
+    """(tokenizer, answers that the answer head tells apart), made once and kept in RUN"""
+    kept, names = os.path.join(a.run, "tokenizer.json"), os.path.join(a.run, "answers.json")
+    if os.path.exists(kept) and os.path.exists(names):
+        with open(names, encoding="utf-8") as f:
+            return Tokenizer.load(kept), json.load(f)
+    questions, words = language(random.Random(a.seed), 12000 if recipe["vocabulary"] < 2000 else 25000)
+    tokenizer = build_tokenizer(recipe["vocabulary"], questions, words)
+    counts = {}
+    for q in questions:
+        if q["family"] not in ("caption", "words", "text"):
+            counts[q["answer"].lower()] = counts.get(q["answer"].lower(), 0) + 1
+    answers = sorted(counts, key=lambda x: -counts[x])[:400]
+    tokenizer.save(kept)
+    with open(names, "w", encoding="utf-8") as f:
+        json.dump(answers, f)
+    return tokenizer, answers
+
+
+def arguments():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    p.add_argument("run")
+    p.add_argument("--recipe", choices=sorted(RECIPES), default="cpu")
+    p.add_argument("--minutes", type=float, default=80)
+    p.add_argument("--device", default="cpu", help="cpu or cuda")
+    p.add_argument("--renderer", default=os.environ.get("SCENE_RENDER", "scene-render"),
+                   help="path of scene-render; 'stub' for trials of the code")
+    p.add_argument("--pack", default=os.environ.get("SCENES_PACK"), help="scenes.pack, if not where it is built")
+    p.add_argument("--pool", help="folder of the pictures (RUN/pool)")
+    p.add_argument("--pools", type=int, help="render workers; 0: the pool is filled by somebody else")
+    p.add_argument("--first-pictures", type=int, default=1000, help="to wait for before the start")
+    p.add_argument("--rate", type=float)
+    p.add_argument("--warm-up", type=int, default=150, help="steps")
+    p.add_argument("--average", type=float, default=0.998, help="decay of the averaged weights")
+    p.add_argument("--precision", choices=["auto", "f32", "bf16"], default="auto")
+    p.add_argument("--compile", type=int, default=1, help="compile the layers (PyTorch 2)")
+    p.add_argument("--workers", type=int,
+                   help="processes that train the same weights, without locks: on a few cores far faster than "
+                        "threads that wait for each other; 1 is deterministic by the seed")
+    p.add_argument("--threads", type=int, default=1, help="of each worker, on a CPU")
+    p.add_argument("--report", type=float, default=30, help="seconds between reports")
+    p.add_argument("--measure-minutes", type=float, default=8)
+    p.add_argument("--measure-pictures", type=int, default=160)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--steps", type=int, default=0, help="so many steps instead of --minutes (ablations)")
+    p.add_argument("--skip-stages", default="", help="comma-separated names of stages to leave out")
+    p.add_argument("--no-guidance", action="store_true", help="the guided pass sees no text")
+    p.add_argument("--no-alignment", action="store_true", help="no alignment layers")
+    p.add_argument("--no-mapping", action="store_true", help="without the mapping losses")
+    p.add_argument("--plain", action="store_true", help="none of these three")
+    p.add_argument("--query-lens", help="numbers of latents, comma-separated")
+    p.add_argument("--image-grid", type=int, default=0, help="image tokens resized to so many squared")
+    p.add_argument("--question-only", action="store_true", help="grey instead of pictures")
+    a = p.parse_args()
+    recipe = dict(RECIPES[a.recipe])
+    if a.plain:
+        a.no_guidance = a.no_alignment = a.no_mapping = True
+    if a.skip_stages:
+        recipe["stages"] = [s for s in recipe["stages"] if s[0] not in a.skip_stages.split(",")]
+    a.pool = a.pool or os.path.join(a.run, "pool")
+    a.rate = a.rate or recipe["rate"]
+    a.workers = a.workers or recipe["workers"]
+    a.pools = recipe["pools"] if a.pools is None else a.pools
+    if a.device == "cuda":
+        a.workers = 1
+    if torch.__version__.startswith("1."):
+        a.compile = 0
+    return a, recipe
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    p.add_argument("run")
-    p.add_argument("--pool", required=True)
-    p.add_argument("--minutes", type=float, default=90)
-    p.add_argument("--encoder-minutes", type=float, default=6)
-    p.add_argument("--pictures", type=int, default=12)
-    p.add_argument("--questions", type=int, default=4)
-    p.add_argument("--rate", type=float, default=1.2e-3)
-    p.add_argument("--precision", choices=["auto", "f32", "bf16"], default="auto")
-    p.add_argument("--workers", type=int, default=2,
-                   help="processes of one thread each that train the same weights, without locks: on "
-                        "a busy machine far faster than threads that wait for each other")
-    p.add_argument("--report", type=int, default=100, help="steps between reports")
-    p.add_argument("--measure-minutes", type=float, default=8)
-    p.add_argument("--dense", type=float, default=0.15, help="the dense losses' weight at the end")
-    p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--steps", type=int, default=0, help="stop after so many steps (a trial)")
-    a = p.parse_args()
-    torch.set_num_threads(1)
+    a, recipe = arguments()
+    if a.device == "cpu":
+        torch.set_num_threads(1)
+    else:
+        torch.set_float32_matmul_precision("high")
     torch.manual_seed(a.seed)
     os.makedirs(a.run, exist_ok=True)
+    os.makedirs(a.pool, exist_ok=True)
+    side = recipe["vision"]["image_size"]
+    pools = start_pools(a, recipe, side)
+    try:
+        train(a, recipe, pools)
+    finally:
+        for pool in pools:
+            pool.terminate()
 
-    kept = os.path.join(a.run, "export", "tokenizer.json")
-    tokenizer = Tokenizer.load(kept) if os.path.exists(kept) else build_tokenizer()
-    raw_config = nano_config(len(tokenizer.vocab) + len(tokenizer.added), tokenizer)
+
+def train(a, recipe, pools):
+    tokenizer, answers = prepare_language(a, recipe)
+    lens = [int(x) for x in a.query_lens.split(",")] if a.query_lens else None
+    raw_config = model_config(recipe, tokenizer, lens, not a.no_alignment)
+    ring = Ring(a.pool, recipe["ring"], a.device)
+    while ring.refresh(1000) < a.first_pictures:
+        if pools and all(p.poll() is not None for p in pools):
+            raise SystemExit("the render workers ended: see %s/pool-0.log" % a.run)
+        print("%d pictures so far" % ring.size(), flush=True)
+        time.sleep(5)
+    about = ring.about
     model = FusionModel(FusionConfig(raw_config))
     model.initialise()
-    heads = DenseHeads(model.config.width)
+    heads = dense.DenseHeads(model.config.width, len(about["nouns"]), len(about["colours"]), len(about["postures"]),
+                             (len(about["places"]), len(about["times"]), len(about["weather"])), len(answers))
     print("parameters: %.2f M" % (sum(x.numel() for x in model.parameters()) / 1e6), flush=True)
-    path = os.path.join(a.run, "checkpoint.pt")
-    saved = None
+    path, saved = os.path.join(a.run, "checkpoint.pt"), None
     if os.path.exists(path):
-        saved = torch.load(path, map_location="cpu")
+        saved = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(saved["model"])
         heads.load_state_dict(saved["heads"])
-        print("resumed at step %d, %.1f min" % (saved["state"]["step"],
-                                                saved["state"]["elapsed"] / 60), flush=True)
-    ring = Ring(a.pool)
-    while not ring.refresh(100):
-        print("waiting for the pool", flush=True)
-        time.sleep(5)
-    if saved is None:
+        print("resumed at step %d, %.1f min" % (saved["state"]["step"], saved["state"]["elapsed"] / 60), flush=True)
+    else:
         whiten(model, ring)
-    model.share_memory()
-    heads.share_memory()
-    others = [multiprocessing.get_context("fork").Process(
-        target=work, args=(k, a, model, heads, tokenizer, raw_config, ring, saved), daemon=True)
-        for k in range(1, a.workers)]
-    for other in others:
-        other.start()
-    work(0, a, model, heads, tokenizer, raw_config, ring, saved)
-    for other in others:
-        other.terminate()
-        other.join()
+    model, heads = model.to(a.device), heads.to(a.device)
+    others = []
+    make = lambda k: Worker(k, a, recipe, model, heads, tokenizer, answers, raw_config, ring, saved)
+    if a.workers > 1:
+        model.share_memory()
+        heads.share_memory()
+        others = [multiprocessing.get_context("fork").Process(target=lambda k=k: make(k).run(), daemon=True)
+                  for k in range(1, a.workers)]
+        for other in others:
+            other.start()
+    try:
+        make(0).run()
+    finally:
+        for other in others:
+            other.terminate()
+            other.join()
     print("done", flush=True)
 
 

@@ -4,6 +4,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 
 
 def attention(q, k, v, bias=None):
@@ -11,6 +12,8 @@ def attention(q, k, v, bias=None):
 
     Written out: for a hundred rows on a CPU, the backward pass of PyTorch's fused function takes five
     to ten times as long in bf16."""
+    if q.is_cuda:
+        return F.scaled_dot_product_attention(q, k, v, None if bias is None else bias.to(q.dtype))
     scores = torch.matmul(q * (1 / math.sqrt(q.shape[-1])), k.transpose(-1, -2)).float()
     if bias is not None:
         scores = scores + bias

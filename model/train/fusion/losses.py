@@ -21,6 +21,9 @@ def semantic_mapping_loss(model, states, features, text, valid=None, fixed_targe
     projected = model.model.mm_projector(features)
     if fixed_targets:
         states, text = [states[0].detach()], text.detach()
+    if features.shape[1] == patches:        # without guidance there are no text rows
+        vision_side = cosine_distance(states[0], model.model.aux_projector(projected))
+        return vision_side * 0, vision_side
     text_side = cosine_distance(text, projected[:, patches:],
                                 None if valid is None else valid.float())
     vision_side = cosine_distance(states[0][:, :patches],
@@ -29,10 +32,8 @@ def semantic_mapping_loss(model, states, features, text, valid=None, fixed_targe
 
 
 def answer_loss(logits, targets, weight):
-    """logits [N, L, vocab], targets [N, L] (-100 where nothing is asked), weight [N]: the mean over a
-    question's answer tokens, then the weighted mean over questions."""
+    """logits [N, R, vocab], targets [N, R] (-100 where nothing is asked), weight [N, R]: the mean over the
+    answers' tokens, each as much as it weighs."""
     loss = F.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), ignore_index=-100,
                            reduction="none").view(targets.shape)
-    counted = (targets != -100).float()
-    per_question = (loss * counted).sum(1) / counted.sum(1).clamp(min=1)
-    return (per_question * weight).sum() / weight.sum().clamp(min=1e-6)
+    return (loss * weight).sum() / weight.sum().clamp(min=1e-6)

@@ -104,11 +104,13 @@ class FusionModel(nn.Module):
         if size not in self._rotary:
             self._rotary[size] = rotary_table(c, size)
         cos, sin = self._rotary[size]
+        if cos.device != self.lm_head.weight.device:
+            cos, sin = self._rotary[size] = [t.to(self.lm_head.weight.device) for t in (cos, sin)]
         return cos[:length], sin[:length]
 
     def prefill(self, x, turns=(), pairs=None, keep=None, caches=None, trace=None):
-        """x [B, S, D]; `turns` lists (first latent row, last prompt row [B] or int) per question,
-        first rows alike in the batch; `pairs` keys and values per alignment layer; `keep` [B, S]
+        """x [B, S, D]; `turns` lists (first latent row, last prompt row) per question, each an int or
+        [B]; `pairs` keys and values per alignment layer; `keep` [B, S]
         bool hides rows as keys. Returns the hidden state after the final norm [B, S, D]. `trace`,
         a list, receives the latent rows after each alignment layer."""
         cos, sin = self.rotary(x.shape[1])
@@ -122,15 +124,19 @@ class FusionModel(nn.Module):
             keys, values = pairs[after[i]]
             q = keys.shape[1]
             refine = self.model.vision_sampler_layers[after[i]]
-            before, pieces, at = x, [], 0
+            before, refined = x, []
             for first, last in turns:
                 u = before[rows, last] if torch.is_tensor(last) else before[:, last]
-                pieces.append(before[:, at:first])
-                pieces.append(refine(before[:, first:first + q], u, keys, values).to(x.dtype))
-                at = first + q
-            x = torch.cat(pieces + [before[:, at:]], 1)
+                if torch.is_tensor(first):
+                    at = (first[:, None] + torch.arange(q, device=x.device))[..., None]
+                    at = at.expand(-1, -1, x.shape[-1])
+                    refined.append(refine(before.gather(1, at), u, keys, values).to(x.dtype))
+                    x = x.scatter(1, at, refined[-1])
+                else:
+                    refined.append(refine(before[:, first:first + q], u, keys, values).to(x.dtype))
+                    x = torch.cat([x[:, :first], refined[-1], x[:, first + q:]], 1)
             if trace is not None:
-                trace.append(torch.cat(pieces[1::2], 1))
+                trace.append(torch.cat(refined, 1))
         return self.model.norm(x)
 
     def step(self, ids, caches):

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The losses that read the renderer's truth off the features. Only training has these heads."""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from pool import IDS, MAP
+
+STRETCH = 3.0       # thin things cover little of a cell
+POOLS = 4
+
+
+class DenseHeads(nn.Module):
+    """`whole` reads the global map, `patch` the guided image tokens, `scene` both; `answer` tells the answer of
+    a question from the image tokens alone, which teaches the encoder to find it without a decoder."""
+
+    def __init__(self, width, nouns, colours, postures, scenes, answers):
+        super().__init__()
+        self.sizes = (nouns + 1, colours, postures)
+        self.scenes = scenes
+        kinds = sum(self.sizes)
+        self.whole = nn.Linear(width, kinds + 4)            # and centre, offset x, y, log depth
+        self.patch = nn.Linear(width, kinds + 5)            # and three masks, centre, referred centre
+        self.scene = nn.Linear(width, sum(scenes))
+        self.scene_guided = nn.Linear(width, sum(scenes))
+        self.said = nn.Linear(2 * width, nouns + colours)   # of the picture as a whole
+        self.gaze = nn.Linear(width, POOLS)
+        self.hidden = nn.Linear((POOLS + 1) * width, width)
+        self.answer = nn.Linear(width, answers)
+        self.picture, self.text = nn.Linear(width, width), nn.Linear(width, width)
+        self.scale = nn.Parameter(torch.tensor([2.3, -10.0]))
+        for layer in (self.whole, self.patch, self.answer):
+            nn.init.normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+        with torch.no_grad():       # centres and masks are rare
+            self.whole.bias[kinds] = -3.0
+            self.patch.bias[kinds:] = -3.0
+
+
+def truth_of(batch, g):
+    """The truth on the device: shares of every thing per cell of the 2g and g grids, and what they are."""
+    ids, things = batch["ids_map"], batch["things"]
+    hot = F.one_hot(ids, IDS).float()                                       # [B, 64, 64, IDS]
+
+    def shares(n):
+        side = MAP // n if MAP % n == 0 else 0
+        if side:
+            x = hot.view(-1, n, side, n, side, IDS).mean((2, 4))
+        else:                                                               # grids that do not divide the map
+            x = F.adaptive_avg_pool2d(hot.permute(0, 3, 1, 2), n).permute(0, 2, 3, 1)
+        return x.reshape(x.shape[0], n * n, IDS)[..., 1:]
+
+    return {"fine": shares(2 * g), "coarse": shares(g), "things": things[:, 1:]}
+
+
+def one_hot(values, n):
+    """[..] with -1 and less for none -> [.., n]"""
+    return (values.long()[..., None] == torch.arange(n, device=values.device)).float()
+
+
+def soft_cross_entropy(found, shares, weight):
+    total = shares.sum(-1)
+    loss = -(shares * found.float().log_softmax(-1)).sum(-1) / total.clamp(min=1e-6)
+    weight = weight * (total > 0.08).float()
+    return (loss * weight).sum() / weight.sum().clamp(min=1)
+
+
+def kinds_loss(heads, found, shares, things, bare=0.15):
+    """Which noun, colour and posture a cell shows. Empty cells count little: most are."""
+    nouns, colours, postures = heads.sizes
+    share = (shares * STRETCH).clamp(max=1)
+    noun_hot = one_hot(things[..., 0], nouns - 1)
+    seen = torch.bmm(share, noun_hot)
+    empty = (1 - share.sum(-1, keepdim=True)).clamp(min=0)
+    unknown = (share * (things[..., 0] == -1).float()[:, None]).sum(-1)
+    target = torch.cat([empty, seen], -1)
+    covered = (empty[..., 0] < 0.7).float()
+    weight = (covered + bare * (1 - covered)) * (unknown < 0.3).float()
+    parts = found.split(list(heads.sizes) + [found.shape[-1] - sum(heads.sizes)], -1)
+    loss = soft_cross_entropy(parts[0], target, weight)
+    one = torch.ones_like(weight)
+    loss = loss + 0.7 * soft_cross_entropy(parts[1], torch.bmm(share, one_hot(things[..., 1], colours)), one)
+    return loss + 0.4 * soft_cross_entropy(parts[2], torch.bmm(share, one_hot(things[..., 2], postures)), one)
+
+
+def cells_of_centres(things, n):
+    """[B, IDS - 1, n * n] one-hot of each thing's centre (zero where there is none), and the offsets in it"""
+    x, y = (things[..., 3] * n).clamp(0, n - 1e-3), (things[..., 4] * n).clamp(0, n - 1e-3)
+    there = (things[..., 0] > -1.5).float()
+    at = F.one_hot(y.long() * n + x.long(), n * n).float() * there[..., None]
+    return at, torch.stack([x - x.floor(), y - y.floor()], -1)
+
+
+def heat_loss(found, truth, positive=4.0):
+    loss = F.binary_cross_entropy_with_logits(found.float(), truth, reduction="none")
+    return (loss * (1 + (positive - 1) * truth)).sum(-1).mean()
+
+
+def whole_losses(heads, grid, batch, truth):
+    """Of the global map [B, 2g, 2g, D]; the batch's first B pictures."""
+    b, n, d = grid.shape[0], grid.shape[1], grid.shape[-1]
+    rows = grid.reshape(b, n * n, d)
+    found = heads.whole(rows)
+    things, shares = truth["things"][:b], truth["fine"][:b]
+    k = sum(heads.sizes)
+    out = {"whole": kinds_loss(heads, found, shares, things)}
+    at, offset = cells_of_centres(things, n)
+    out["centre"] = 0.15 * heat_loss(found[..., k], at.amax(1))
+    near = torch.bmm(at.transpose(1, 2), offset) / at.sum(1).clamp(min=1)[..., None]
+    hit = at.amax(1)
+    out["offset"] = ((found[..., k + 1:k + 3].float() - near).abs().sum(-1) * hit).sum() / hit.sum().clamp(min=1)
+    depth = torch.bmm(shares, things[..., 5:6])[..., 0] / shares.sum(-1).clamp(min=1e-3)
+    seen = (shares.sum(-1) > 0.3).float()
+    out["depth"] = 0.3 * (F.smooth_l1_loss(found[..., k + 3].float(), depth, reduction="none") * seen).sum() \
+        / seen.sum().clamp(min=1)
+    mean = rows.float().mean(1)
+    out["scene"] = 0.2 * scene_loss(heads.scene(mean), batch["scenes"][:b], heads.scenes)
+    visible = (things[..., 7] > 30).float()[..., None]
+    said = torch.cat([(one_hot(things[..., 0], heads.sizes[0] - 1) * visible).amax(1),
+                      (one_hot(things[..., 1], heads.sizes[1]) * visible).amax(1)], -1)
+    logits = heads.said(torch.cat([mean, rows.float().amax(1)], -1)).float()
+    out["said"] = 0.05 * F.binary_cross_entropy_with_logits(logits, said, reduction="none").sum(-1).mean()
+    return out
+
+
+def scene_loss(found, scenes, sizes):
+    return sum(F.cross_entropy(f.float(), s) for f, s in zip(found.split(list(sizes), -1), scenes.unbind(-1)))
+
+
+def guided_losses(heads, image, batch, truth, owner):
+    """Of the image tokens [N, P, D]: what the question is about, how many, and its answer."""
+    n, p = image.shape[0], image.shape[1]
+    found = heads.patch(image)
+    things, shares = truth["things"][owner], truth["coarse"][owner]
+    k = sum(heads.sizes)
+    out = {"patch": kinds_loss(heads, found, shares, things)}
+    refer = batch["refer"][..., 1:]
+    both = refer.amax(1, keepdim=True)
+    masks = torch.bmm(torch.cat([both, refer], 1), (shares * STRETCH).clamp(max=1).transpose(1, 2)).clamp(max=1)
+    logits = found[..., k:k + 3].float().transpose(1, 2)
+    cover = (shares.sum(-1) * STRETCH).clamp(max=1)
+    # Over all cells, and over those that show any thing: which of them is meant.
+    loss = F.binary_cross_entropy_with_logits(logits, masks, reduction="none")
+    scale = batch["refer_valid"][:, None] * torch.tensor([1.0, 0.25, 0.25], device=image.device)
+    out["refer"] = 0.04 * (loss.sum(-1) * scale).sum() / n
+    covered = (cover > 0.4).float()
+    pointing = (loss[:, 0] * covered).sum(-1) / covered.sum(-1).clamp(min=1)
+    out["point"] = (pointing * batch["refer_valid"]).sum() / batch["refer_valid"].sum().clamp(min=1)
+    at, _ = cells_of_centres(things, int(round(p ** 0.5)))
+    out["centre_guided"] = 0.05 * heat_loss(found[..., k + 3], at.amax(1))
+    meant = (at * both[:, 0, :, None]).sum(1)
+    heat = found[..., k + 4].float()
+    valid = batch["refer_valid"]
+    loss = F.binary_cross_entropy_with_logits(heat, meant.clamp(max=1), reduction="none") * (1 + 3 * meant.clamp(max=1))
+    count = F.smooth_l1_loss(heat.sigmoid().sum(-1), meant.sum(-1), reduction="none")
+    out["count"] = ((0.1 * loss.sum(-1) + 0.3 * count) * valid).sum() / valid.sum().clamp(min=1)
+    rows = image.float()
+    gaze = heads.gaze(rows).float().softmax(1)
+    pooled = torch.cat([torch.einsum("npk,npd->nkd", gaze, rows).flatten(1), rows.mean(1)], -1)
+    out["scene_guided"] = 0.1 * scene_loss(heads.scene_guided(rows.mean(1)), batch["scenes"][owner], heads.scenes)
+    answers = heads.answer(F.gelu(heads.hidden(pooled))).float()
+    told = (batch["answer"] >= 0).float()
+    loss = F.cross_entropy(answers, batch["answer"].clamp(min=0), reduction="none")
+    out["told"] = (loss * told).sum() / told.sum().clamp(min=1)
+    out["told_right"] = ((answers.argmax(-1) == batch["answer"]).float().sum() / told.sum().clamp(min=1)).detach()
+    return out
+
+
+def contrastive_loss(heads, picture, text):
+    """Sigmoid loss over all pairs of pictures [N, D] and captions [N, D]."""
+    a, b = F.normalize(heads.picture(picture).float(), dim=-1), F.normalize(heads.text(text).float(), dim=-1)
+    logits = a @ b.t() * heads.scale[0].exp() + heads.scale[1]
+    same = 2 * torch.eye(len(a), device=a.device) - 1
+    return -F.logsigmoid(logits * same).sum(-1).mean()
