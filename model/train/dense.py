@@ -106,7 +106,7 @@ def whole_losses(heads, grid, batch, truth):
     k = sum(heads.sizes)
     out = {"whole": kinds_loss(heads, found, shares, things)}
     at, offset = cells_of_centres(things, n)
-    out["centre"] = 0.15 * heat_loss(found[..., k], at.amax(1))
+    out["centre"] = 0.03 * heat_loss(found[..., k], at.amax(1))
     near = torch.bmm(at.transpose(1, 2), offset) / at.sum(1).clamp(min=1)[..., None]
     hit = at.amax(1)
     out["offset"] = ((found[..., k + 1:k + 3].float() - near).abs().sum(-1) * hit).sum() / hit.sum().clamp(min=1)

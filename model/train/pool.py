@@ -137,7 +137,7 @@ class Maker:
             return scene, {"seed": seed, "stub": truth}
         from scenes import layout
         try:
-            description = layout.lay_out(scene, rng)
+            description = layout.lay_out(scene, rng, style=progress)
         except (ValueError, LookupError) as e:
             print("scene %d: %s" % (seed, e), file=sys.stderr, flush=True)
             return None

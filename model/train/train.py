@@ -16,6 +16,7 @@ import math
 import multiprocessing
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -379,7 +380,7 @@ class Worker:
         if a.device == "cpu":
             torch.set_num_threads(a.threads)
         total = a.minutes * 60
-        sums, count, began = {}, 0, time.time()
+        sums, count, began, mark = {}, 0, time.time(), time.time()
         last_measure, last_save, last_report = self.state["elapsed"], time.time(), time.time()
         if first:
             self.log = open(os.path.join(a.run, "log.jsonl"), "a", encoding="utf-8")
@@ -387,10 +388,14 @@ class Worker:
             progress = self.state["step"] / a.steps if a.steps else self.state["elapsed"] / total
             if progress >= 1:
                 break
-            start = time.time()
             stage, kind, rate, out = self.step(progress)
-            self.state["elapsed"] += min(time.time() - start, 120)
+            now = time.time()
+            self.state["elapsed"], mark = self.state["elapsed"] + now - mark, now
             count += 1
+            if first and stage not in ("language", "encoder") and not self.state.get("parted"):
+                self.state["parted"] = True         # what ablations start from
+                torch.save({"model": self.model.state_dict(), "heads": self.heads.state_dict()},
+                           os.path.join(a.run, "encoder.pt"))
             for k, v in out.items():
                 sums.setdefault(k, []).append(v)
             if time.time() - last_report > a.report:
@@ -408,7 +413,6 @@ class Worker:
                     and stage not in ("language", "encoder")):
                 last_measure = self.state["elapsed"]
                 self.check(stage)
-                self.state["elapsed"] += time.time() - began if False else 0.0
                 began, last_report, sums, count = time.time(), time.time(), {}, 0
         if first:
             self.check("end")
@@ -432,6 +436,9 @@ def start_pools(a, recipe, side):
 def prepare_language(a, recipe):
     """(tokenizer, answers that the answer head tells apart), made once and kept in RUN"""
     kept, names = os.path.join(a.run, "tokenizer.json"), os.path.join(a.run, "answers.json")
+    if a.start and not os.path.exists(kept):
+        for path in (kept, names):
+            shutil.copyfile(os.path.join(os.path.dirname(os.path.abspath(a.start)), os.path.basename(path)), path)
     if os.path.exists(kept) and os.path.exists(names):
         with open(names, encoding="utf-8") as f:
             return Tokenizer.load(kept), json.load(f)
@@ -474,6 +481,8 @@ def arguments():
     p.add_argument("--measure-pictures", type=int, default=160)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--steps", type=int, default=0, help="so many steps instead of --minutes (ablations)")
+    p.add_argument("--start", help="weights to start from (another run's encoder.pt), after its encoder stage; with "
+                                   "the tokenizer that lies beside it")
     p.add_argument("--skip-stages", default="", help="comma-separated names of stages to leave out")
     p.add_argument("--no-guidance", action="store_true", help="the guided pass sees no text")
     p.add_argument("--no-alignment", action="store_true", help="no alignment layers")
@@ -486,6 +495,8 @@ def arguments():
     recipe = dict(RECIPES[a.recipe])
     if a.plain:
         a.no_guidance = a.no_alignment = a.no_mapping = True
+    if a.start:
+        a.skip_stages += ",language,encoder"
     if a.skip_stages:
         recipe["stages"] = [s for s in recipe["stages"] if s[0] not in a.skip_stages.split(",")]
     a.pool = a.pool or os.path.join(a.run, "pool")
@@ -539,6 +550,13 @@ def train(a, recipe, pools):
         model.load_state_dict(saved["model"])
         heads.load_state_dict(saved["heads"])
         print("resumed at step %d, %.1f min" % (saved["state"]["step"], saved["state"]["elapsed"] / 60), flush=True)
+    elif a.start:
+        start = torch.load(a.start, map_location="cpu", weights_only=True)
+        missing, extra = model.load_state_dict(start["model"], strict=False)
+        extra = [n for n in extra if "vision_sampler" not in n]
+        if missing or extra:
+            raise SystemExit("%s: not of this recipe: missing %s, unexpected %s" % (a.start, missing, extra))
+        heads.load_state_dict(start["heads"])
     else:
         whiten(model, ring)
     model, heads = model.to(a.device), heads.to(a.device)
