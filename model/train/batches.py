@@ -10,20 +10,13 @@ import torch
 from pool import IDS, MAP, read_shard, shards
 from recipe import later_pieces, prompt_pieces
 
-# Rows of text in the guided pass and after the latents: the smallest that fits is taken.
-INSTRUCTION = (16, 32, 48, 80)
-AFTER = (32, 80, 120, 200)
+# Rows of text in the guided pass and after the latents. Questions that do not fit are left to another kind of step,
+# or out; per kind of step: (instruction, after).
+ROWS = {"encoder": (16, 24), "short": (16, 24), "caption": (16, 48), "talk": (32, 56), "long talk": (48, 80)}
 SHIFT = 4           # pixels of the small picture, even ones: the map of ids moves by half of them
 NO_REFERENT = ("scene", "indoors", "time", "caption")
 # Words of a text alone, in the language stage.
 TEXT_ROWS = 48
-
-
-def fit(length, sizes):
-    for s in sizes:
-        if length <= s:
-            return s
-    return sizes[-1]
 
 
 class Ring:
@@ -157,19 +150,23 @@ class Batcher:
 
     # --- which questions
 
-    def choose(self, words, flipped, each, weights, captions, turns=1):
+    def choose(self, words, flipped, each, weights, kind, turns=1):
         """`each` samples of every picture, a sample a list of `turns` questions (text, answer, family, first,
-        second). `captions`: True for captions alone, False for none of them, None for both."""
+        second)."""
         out, owner = [], []
+        rows, room = ROWS[kind]
         for i, (about, turned) in enumerate(zip(words, flipped)):
             options = []
             for q in about["questions"]:
                 if turned and q["mirror"] is None:
                     continue
-                if captions is not None and (q["family"] == "caption") != captions:
+                if (q["family"] == "caption") != (kind == "caption"):
                     continue
                 text, answer = q["mirror"] if turned else (q["text"], q["answer"])
-                options.append((text.strip(), answer, q["family"], q["first"], q["second"]))
+                text = text.strip()
+                asked, said = len(self.encode(text)), len(self.encode(answer))
+                if asked * turns <= rows and (asked + said + 7) * turns <= room:
+                    options.append((text, answer, q["family"], q["first"], q["second"]))
             if not options:
                 continue
             # A family's weight is shared by its questions here: what the pool asks often does not count twice.
@@ -184,7 +181,7 @@ class Batcher:
                     share[picks] *= 0.05
         return out, owner
 
-    def make(self, ring, step, weights, easy=0.0, captions=None, turns=1, train=True, picks=None):
+    def make(self, ring, step, weights, easy=0.0, kind="short", turns=1, train=True, picks=None):
         """A batch of `step` = {pictures, questions, whole}; always as many samples as that says."""
         n, each = step["pictures"], step["questions"]
         whole = step.get("whole", n)
@@ -200,7 +197,7 @@ class Batcher:
             flips = [False] * len(said)
             if train:
                 raw, flips = moved(raw, self.rng, n)
-            some, of = self.choose(said, flips, each, weights, captions, turns)
+            some, of = self.choose(said, flips, each, weights, kind, turns)
             used = sorted(set(of))
             if not used:
                 continue
@@ -237,7 +234,7 @@ class Batcher:
                 int(self.rng.randint(1 << 31))))
         if self.grey:
             tiles, guided = torch.zeros_like(tiles), torch.zeros_like(guided)
-        batch = self.tokens(samples)
+        batch = self.tokens(samples, *ROWS[kind])
         batch.update(self.referents(samples))
         device = guided.device
         batch = {k: v.to(device, non_blocking=True) if torch.is_tensor(v) else v for k, v in batch.items()}
@@ -248,14 +245,13 @@ class Batcher:
 
     # --- as tensors
 
-    def tokens(self, samples):
+    def tokens(self, samples, t, length):
         """ids, valid [N, T]: the instruction, all questions of a sample joined. after [N, L]: what follows the
         first latents, with room for later ones. first, last [N] per turn: rows of its latents (counted from
         the first latents' end, without latents) and of its last prompt token. rows, targets, weight [N, R]:
         where an answer's tokens are told, which, and their weight."""
         n, turns = len(samples), len(samples[0])
         instructions = [[t for q in s for t in self.encode(q[0])] for s in samples]
-        t = fit(max(len(x) for x in instructions), INSTRUCTION)
         ids = np.full((n, t), self.pad)
         valid = np.zeros((n, t), bool)
         sequences, firsts, lasts, told = [], [], [], []
@@ -282,9 +278,8 @@ class Batcher:
             firsts.append(first)
             lasts.append(last)
             told.append(where)
-        length = fit(max(len(s) for s in sequences), AFTER)
         after = np.full((n, length), self.pad)
-        r = max(len(w) for w in told)
+        r = -(-max(len(w) for w in told) // 8) * 8
         rows, turn = np.zeros((n, r), np.int64), np.zeros((n, r), np.int64)
         targets, weight = np.full((n, r), -100), np.zeros((n, r), np.float32)
         for i, (seq, where) in enumerate(zip(sequences, told)):

@@ -106,7 +106,7 @@ def whole_losses(heads, grid, batch, truth):
     k = sum(heads.sizes)
     out = {"whole": kinds_loss(heads, found, shares, things)}
     at, offset = cells_of_centres(things, n)
-    out["centre"] = 0.03 * heat_loss(found[..., k], at.amax(1))
+    out["centre"] = 0.015 * heat_loss(found[..., k], at.amax(1))
     near = torch.bmm(at.transpose(1, 2), offset) / at.sum(1).clamp(min=1)[..., None]
     hit = at.amax(1)
     out["offset"] = ((found[..., k + 1:k + 3].float() - near).abs().sum(-1) * hit).sum() / hit.sum().clamp(min=1)
@@ -146,15 +146,15 @@ def guided_losses(heads, image, batch, truth, owner):
     out["refer"] = 0.04 * (loss.sum(-1) * scale).sum() / n
     covered = (cover > 0.4).float()
     pointing = (loss[:, 0] * covered).sum(-1) / covered.sum(-1).clamp(min=1)
-    out["point"] = (pointing * batch["refer_valid"]).sum() / batch["refer_valid"].sum().clamp(min=1)
+    out["point"] = 2 * (pointing * batch["refer_valid"]).sum() / batch["refer_valid"].sum().clamp(min=1)
     at, _ = cells_of_centres(things, int(round(p ** 0.5)))
-    out["centre_guided"] = 0.05 * heat_loss(found[..., k + 3], at.amax(1))
+    out["centre_guided"] = 0.015 * heat_loss(found[..., k + 3], at.amax(1))
     meant = (at * both[:, 0, :, None]).sum(1)
     heat = found[..., k + 4].float()
     valid = batch["refer_valid"]
     loss = F.binary_cross_entropy_with_logits(heat, meant.clamp(max=1), reduction="none") * (1 + 3 * meant.clamp(max=1))
     count = F.smooth_l1_loss(heat.sigmoid().sum(-1), meant.sum(-1), reduction="none")
-    out["count"] = ((0.1 * loss.sum(-1) + 0.3 * count) * valid).sum() / valid.sum().clamp(min=1)
+    out["count"] = ((0.04 * loss.sum(-1) + 0.2 * count) * valid).sum() / valid.sum().clamp(min=1)
     rows = image.float()
     gaze = heads.gaze(rows).float().softmax(1)
     pooled = torch.cat([torch.einsum("npk,npd->nkd", gaze, rows).flatten(1), rows.mean(1)], -1)

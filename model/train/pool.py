@@ -254,15 +254,20 @@ def main():
     p.add_argument("--ring", type=int, default=12000, help="pictures kept; then the oldest shard goes")
     p.add_argument("--ahead", type=int, default=3000, help="pictures made before training must have used them")
     p.add_argument("--views", type=float, default=4, help="uses of a picture; more are drawn only as fast as that")
+    p.add_argument("--rate", type=float, default=0, help="pictures a second at most (0: as fast as it goes)")
+    p.add_argument("--nice", type=int, default=0, help="how far to step back behind training")
     p.add_argument("--worker", type=int, default=0)
     p.add_argument("--workers", type=int, default=1)
     p.add_argument("--held-out", type=int, default=256, help="the first worker draws so many of these first")
     p.add_argument("--easy", type=int, default=4000, help="the first so many pictures lean to simple scenes")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--stay", action="store_true", help="go on when the process that started this one has ended")
     p.add_argument("--last", type=int, default=1 << 30, help="shards in all")
     a = p.parse_args()
+    os.nice(a.nice)
     os.makedirs(a.folder, exist_ok=True)
     names, parent = nouns(), os.getppid()
+    orphan = lambda: not a.stay and os.getppid() != parent      # training has ended
     common = dict(renderer=a.renderer, pack=a.pack)
     path = os.path.join(a.folder, "held-%06d" % 0)
     if a.worker == 0 and a.held_out and not os.path.exists(path):
@@ -274,9 +279,9 @@ def main():
         gone = os.path.join(a.folder, "gone-%06d" % k)
         if os.path.exists(path) or os.path.exists(gone):
             continue
-        while k * a.size > a.ahead + views(a.folder) / a.views and os.getppid() == parent:
+        while k * a.size > a.ahead + views(a.folder) / a.views and not orphan():
             time.sleep(0.5)
-        if os.getppid() != parent:      # training has ended
+        if orphan():
             return
         hard = min(1.0, k * a.size / a.easy)
 
@@ -302,6 +307,8 @@ def main():
             continue
         print("shard %d: %.1f pictures/s, %.1f questions each" % (
             k, len(items) / (time.time() - begin), np.mean([len(x["questions"]) for x in about])), flush=True)
+        if a.rate and k * a.size > a.ahead:
+            time.sleep(max(0.0, len(items) / a.rate - (time.time() - begin)))
         old = k - a.ring // a.size
         if old >= 0 and os.path.exists(os.path.join(a.folder, "shard-%06d" % old)):
             open(os.path.join(a.folder, "gone-%06d" % old), "w").close()

@@ -27,9 +27,10 @@ RECIPES = {
         "decoder": {"hidden_size": 192, "intermediate_size": 512, "heads": 6},
         "alignment": 2, "vocabulary": 1024, "latents": {16: 0.7, 4: 0.15, 36: 0.15},
         "stages": [("language", 0.02), ("encoder", 0.38), ("align", 0.08), ("fusion", 0.22), ("instruct", 0.30)],
-        "encoder_step": {"pictures": 16, "questions": 3, "whole": 5},
+        "encoder_step": {"pictures": 16, "questions": 3, "whole": 8},
         "question_step": {"pictures": 8, "questions": 6},
-        "rate": 1e-3, "workers": 2, "pools": 1, "ring": 12000, "views": 4, "ahead": 3000, "text": 0.3,
+        "rate": 1e-3, "workers": 2, "pools": 1, "ring": 14000, "views": 4, "ahead": 1500, "text": 0.3,
+        "pool_rate": 3.5, "pool_nice": 4,
     },
     "gpu": {
         "vision": {"hidden_size": 256, "intermediate_size": 768, "num_attention_heads": 4, "image_size": 192},
@@ -39,6 +40,7 @@ RECIPES = {
         "encoder_step": {"pictures": 1024, "questions": 2, "whole": 1024},
         "question_step": {"pictures": 256, "questions": 6},
         "rate": 1.5e-3, "workers": 1, "pools": 14, "ring": 60000, "views": 6, "ahead": 20000, "text": 1.0,
+        "pool_rate": 0, "pool_nice": 0,
     },
     # For trials of the code itself.
     "tiny": {
@@ -49,6 +51,7 @@ RECIPES = {
         "encoder_step": {"pictures": 6, "questions": 2, "whole": 2},
         "question_step": {"pictures": 4, "questions": 3},
         "rate": 1e-3, "workers": 1, "pools": 1, "ring": 600, "views": 4, "ahead": 400, "text": 0.3,
+        "pool_rate": 0, "pool_nice": 0,
     },
 }
 # The families' shares where there is no decoder's limit; "text" is scaled by the recipe.

@@ -230,7 +230,7 @@ def held_out_batches(batcher, ring, pictures, each):
     names = [(n, i) for n in ring.names for i in range(len(ring.kept[n][2]))][:pictures]
     out, even = [], {f: 1.0 for f in family_weights(1, 1.0)}
     for i in range(0, len(names), 16):
-        batch = batcher.make(ring, {"pictures": 16, "questions": each}, even, captions=False, train=False,
+        batch = batcher.make(ring, {"pictures": 16, "questions": each}, even, train=False,
                              picks=names[i:i + 16])
         if batch:
             out.append(batch)
@@ -278,8 +278,9 @@ class Worker:
         if a.compile:
             torch._dynamo.config.cache_size_limit = 256
             torch._dynamo.config.accumulated_cache_size_limit = 4096
-            for layer in list(model.encoder.encoder.layers) + list(model.model.layers):
-                layer.forward = torch.compile(layer.forward, dynamic=False)
+            # Of the class, as then all layers share the code of a size.
+            for kind in (type(model.encoder.encoder.layers[0]), type(model.model.layers[0])):
+                kind.forward = torch.compile(kind.forward, dynamic=False)
 
     def save(self):
         path = os.path.join(self.a.run, "checkpoint.pt")
@@ -309,23 +310,23 @@ class Worker:
             out["loss"] = out["text"]
         else:
             step = dict(recipe["encoder_step" if kind == "encoder" else "question_step"])
-            turns, captions = 1, False
+            turns, rows = 1, kind
             if kind == "caption":
                 step = {"pictures": step["pictures"] * 2, "questions": max(1, step["questions"] // 3)}
-                captions = True
             elif kind == "talk":
                 step["questions"] = max(1, step["questions"] * 2 // 3)
-                turns = 2 if rng.rand() < 0.7 else 3
-            elif kind == "encoder":
-                captions = False
+                turns = 2 if rng.rand() < 0.75 else 3
+                rows = "talk" if turns == 2 else "long talk"
             table = family_weights(progress, recipe["text"])
             if stage == "align":
                 table.update(spatial=0.5, comparison=0.1, absent=0.2)
             easy = 0.6 * (1 - progress / 0.25) if progress < 0.25 else 0.0
-            batch = batcher.make(self.ring, step, table, easy, captions, turns)
+            batch = batcher.make(self.ring, step, table, easy, rows, turns)
             lens = [q for q in self.model.config.query_lens if q in recipe["latents"]] or self.model.config.query_lens
             share = np.array([recipe["latents"].get(q, 1.0) for q in lens])
             q = int(rng.choice(lens, p=share / share.sum()))
+            if kind != "short" and 16 in lens:      # one size for the long ones: compiled code is made per size
+                q = 16
             drop = torch.from_numpy(rng.rand(len(batch["owner"])) < 0.12).to(self.device)
             views = len(batch["guided"])
             if kind == "encoder" and step["whole"] >= 1000:
@@ -370,8 +371,10 @@ class Worker:
             self.tables = held_out_batches(Batcher(self.tokenizer, 99, self.model.config, (), self.a.question_only),
                                            held, self.a.measure_pictures, 5)
         q = 16 if 16 in self.model.config.query_lens else self.model.config.query_lens[0]
-        table = measure(self.average.model(self.model.config), self.tables, q, self.options, self.device,
-                        self.a.precision)
+        # Batches of other sizes, once in a while: not worth compiling for.
+        with torch.compiler.set_stance("force_eager") if self.a.compile else contextlib.nullcontext():
+            table = measure(self.average.model(self.model.config), self.tables, q, self.options, self.device,
+                            self.a.precision)
         self.say({"stage": stage, "step": self.state["step"], "minutes": round(self.state["elapsed"] / 60, 2),
                   "held_out": table})
 
@@ -425,7 +428,8 @@ def start_pools(a, recipe, side):
     for k in range(a.pools):
         command = [sys.executable, os.path.join(HERE, "pool.py"), a.pool, "--side", str(side), "--renderer",
                    a.renderer, "--worker", str(k), "--workers", str(a.pools), "--ring", str(recipe["ring"]),
-                   "--ahead", str(recipe["ahead"]), "--views", str(recipe["views"]), "--seed", str(a.seed)]
+                   "--ahead", str(recipe["ahead"]), "--views", str(recipe["views"]), "--seed", str(a.seed),
+                   "--rate", str(recipe["pool_rate"] / a.pools), "--nice", str(recipe["pool_nice"])]
         if a.pack:
             command += ["--pack", a.pack]
         log = open(os.path.join(a.run, "pool-%d.log" % k), "a")
