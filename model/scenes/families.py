@@ -97,11 +97,11 @@ class Families:
     def _attribute(self, view):
         way = self.rng.random()
         people = [i for i in view.clear if i.person]
-        if people and way < 0.3:
+        if people and way < 0.42:
             return self._wearing(view, people)
-        if people and way < 0.4:
+        if people and way < 0.52:
             return self._holding(view, people)
-        return self._coloured(view) if way < 0.75 else self._check(view)
+        return self._coloured(view) if way < 0.8 else self._check(view)
 
     def _coloured(self, view):
         """Is there a red car?"""

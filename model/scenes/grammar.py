@@ -212,7 +212,7 @@ def _attributes(rng, group, place, held_out, progress):
             if single:
                 return
         lying = things[0].posture == "lying"
-        if v.WORN and not lying and rng.random() < 0.3:
+        if v.WORN and not lying and rng.random() < 0.38:
             likely = {"hat": 5, "helmet": 3, "vest": 3 if place in ("warehouse", "street", "car park") else 1.5}
             worn = [rng.choices(v.WORN, [likely[w] for w in v.WORN])[0]]
             if worn[0] == "helmet" and "vest" in v.WORN and rng.random() < 0.3:
