@@ -35,8 +35,7 @@ buf_new(gpu_device *dev, uint64_t size, gpu_mem mem, const char *name, bool inte
             .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
             .size = (size + 3) / 4 * 4, /* fills and copies go by words */
             .usage = (dev->graphics
-                          ? VK_BUFFER_USAGE_VERTEX_BUFFER_BIT | VK_BUFFER_USAGE_INDEX_BUFFER_BIT |
-                                VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT
+                          ? VK_BUFFER_USAGE_VERTEX_BUFFER_BIT | VK_BUFFER_USAGE_INDEX_BUFFER_BIT
                           : 0) |
                      VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT |
                      VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,

@@ -13,7 +13,8 @@ struct lamp_t {
     vec4 colour;
 };
 
-layout(std140, set = 0, binding = 0) uniform frame_t {
+/* A storage buffer: lavapipe compiles a shader anew for each value of a uniform that a condition depends on. */
+layout(std430, set = 0, binding = 0) readonly buffer frame_t {
     mat4 view_projection; /* depth reversed: 1 at the near plane, 0 far away */
     mat4 shadow;          /* world to the shadow map: x, y in -1..1, depth 0..1 */
     vec4 eye;

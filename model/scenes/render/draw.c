@@ -204,8 +204,7 @@ read_back(recording *r)
 static uint64_t
 place(const gpu_device *dev, uint64_t at)
 {
-    uint64_t align =
-        MAX(MAX(dev->info.storage_align, 64), dev->limits.minUniformBufferOffsetAlignment);
+    uint64_t align = MAX(dev->info.storage_align, 64);
     return (at + align - 1) / align * align;
 }
 

@@ -26,8 +26,7 @@ gfx_slot_init(gpu_device *dev, gfx_slot *s, const gfx_programs *p, GError **erro
                             &(VkFenceCreateInfo){.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO},
                             NULL, &s->fence);
     const VkDescriptorPoolSize sizes[] = {
-        {VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, 1},
-        {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 2},
+        {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 3},
         {VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER, 4},
     };
     if (res == VK_SUCCESS)
@@ -105,9 +104,8 @@ gfx_slot_bind(gpu_device *dev, gfx_slot *s, const gfx_upload *at, const gfx_text
             .dstSet = s->set,
             .dstBinding = i,
             .descriptorCount = 1,
-            .descriptorType = i == 0  ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER
-                              : i < 3 ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
-                                      : VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER,
+            .descriptorType = i < 3 ? VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
+                                    : VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER,
             .pBufferInfo = i < 3 ? &buffers[i] : NULL,
             .pImageInfo = i < 3 ? NULL : &images[i - 3],
         };
