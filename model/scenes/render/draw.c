@@ -138,12 +138,14 @@ draw_picture(recording *r)
     if (use(r, GFX_SKY))
         vkCmdDraw(r->slot->cb, 3, 1, 0, 0);
     draw_quads(r, GFX_CONTACT, &r->p->contacts);
-    draw_quads(r, GFX_TEXT, &r->p->texts);
+    draw_quads(r, GFX_TEXT_CLEAR, &r->p->texts);
+    draw_quads(r, GFX_TEXT, &r->p->labelled_texts);
     bind_models(r);
     for (guint i = r->p->objects->len; i-- > 0;) {
         const plan_object *o = object_at(r, i);
         if (o->seen)
-            draw_range(r, GFX_OBJECT_GLASS, i, &o->mesh->lods[o->lod], GFX_GLASS);
+            draw_range(r, o->id ? GFX_OBJECT_GLASS : GFX_OBJECT_CLEAR, i, &o->mesh->lods[o->lod],
+                       GFX_GLASS);
     }
     vkCmdEndRenderPass(r->slot->cb);
 }

@@ -110,9 +110,11 @@ typedef enum {
     GFX_OBJECT,
     GFX_OBJECT_CUT,
     GFX_OBJECT_GLASS,
+    GFX_OBJECT_CLEAR, /* glass without an id: what is behind it keeps its own */
     GFX_OBJECT_COVER,
     GFX_SCENERY,
     GFX_TEXT,
+    GFX_TEXT_CLEAR,
     GFX_CONTACT,
     GFX_SKY,
     GFX_SHADOW_OBJECT,

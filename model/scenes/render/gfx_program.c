@@ -71,9 +71,9 @@ static const struct {
 
 typedef enum { SHADOW, PICTURE, MASK } pass;
 typedef enum { MODELS, WORLD, NOTHING } input;
-/* REPLACE: colour and id; COVER_OVER: by the second output's alpha, id replaced; DARKEN: by alpha,
- * id kept. */
-typedef enum { REPLACE, BLEND, DARKEN } mixing;
+/* REPLACE: colour and id; BLEND: colour by the second output's alpha, and the id; CLEAR: the same,
+ * the id is kept; DARKEN: by alpha, the id is kept. */
+typedef enum { REPLACE, BLEND, CLEAR, DARKEN } mixing;
 
 static const struct {
     const char *name;
@@ -88,10 +88,13 @@ static const struct {
                         REPLACE},
     [GFX_OBJECT_GLASS] = {"object, glass", PICTURE, MODELS, OBJECT_VERT, OBJECT_GLASS_FRAG, false,
                           BLEND},
+    [GFX_OBJECT_CLEAR] = {"object, clear", PICTURE, MODELS, OBJECT_VERT, OBJECT_GLASS_FRAG, false,
+                          CLEAR},
     [GFX_OBJECT_COVER] = {"object, covered", PICTURE, MODELS, OBJECT_VERT, OBJECT_COVER_FRAG, false,
                           REPLACE},
     [GFX_SCENERY] = {"scenery", PICTURE, WORLD, SCENERY_VERT, SCENERY_FRAG, false, REPLACE},
     [GFX_TEXT] = {"text", PICTURE, WORLD, SCENERY_VERT, TEXT_FRAG, true, BLEND},
+    [GFX_TEXT_CLEAR] = {"text, clear", PICTURE, WORLD, SCENERY_VERT, TEXT_FRAG, true, CLEAR},
     [GFX_CONTACT] = {"contact shadow", PICTURE, WORLD, SCENERY_VERT, CONTACT_FRAG, false, DARKEN},
     [GFX_SKY] = {"sky", PICTURE, NOTHING, SKY_VERT, SKY_FRAG, false, REPLACE},
     [GFX_SHADOW_OBJECT] = {"shadow of objects", SHADOW, MODELS, OBJECT_SHAPE_VERT, NONE, false,
@@ -211,12 +214,12 @@ blending(mixing m)
     if (m == REPLACE)
         return b;
     b.blendEnable = VK_TRUE;
-    b.srcColorBlendFactor = m == BLEND ? VK_BLEND_FACTOR_SRC1_ALPHA : VK_BLEND_FACTOR_SRC_ALPHA;
+    b.srcColorBlendFactor = m == DARKEN ? VK_BLEND_FACTOR_SRC_ALPHA : VK_BLEND_FACTOR_SRC1_ALPHA;
     b.dstColorBlendFactor =
-        m == BLEND ? VK_BLEND_FACTOR_ONE_MINUS_SRC1_ALPHA : VK_BLEND_FACTOR_ONE_MINUS_SRC_ALPHA;
+        m == DARKEN ? VK_BLEND_FACTOR_ONE_MINUS_SRC_ALPHA : VK_BLEND_FACTOR_ONE_MINUS_SRC1_ALPHA;
     b.srcAlphaBlendFactor = VK_BLEND_FACTOR_ONE;
     b.dstAlphaBlendFactor = VK_BLEND_FACTOR_ZERO;
-    if (m == DARKEN)
+    if (m != BLEND)
         b.colorWriteMask = colour;
     return b;
 }

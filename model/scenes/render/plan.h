@@ -29,7 +29,8 @@ typedef struct {
     GArray *objects;        /* plan_object, nearest first */
     GArray *instances;      /* gfx_instance, one an object */
     GArray *vertices;       /* gfx_vertex, four a quad */
-    plan_quads scenery, contacts, texts, casters, labelled, labelled_texts;
+    plan_quads scenery, contacts, casters, labelled;
+    plan_quads texts, labelled_texts; /* without an id, and with */
     picture_thing things[SCENE_MAX_ID + 1];
 } plan;
 

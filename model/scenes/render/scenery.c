@@ -351,23 +351,20 @@ scenery_build(plan *p, const scene *s, const pack *pk, const gfx_textures *t, GE
     }
     close_range(p, &p->labelled);
 
-    open_range(p, &p->texts);
-    for (guint i = 0; i < s->texts->len; i++) {
-        const scene_text *text = &g_array_index(s->texts, scene_text, i);
-        lettering l;
-        if (!letter(text, pk, i, &l, error))
-            return false;
-        add_letters(p->vertices, text, &l, pk);
-    }
-    close_range(p, &p->texts);
-    open_range(p, &p->labelled_texts);
-    for (guint i = 0; i < s->texts->len; i++) {
-        const scene_text *text = &g_array_index(s->texts, scene_text, i);
-        lettering l;
-        if (text->id && letter(text, pk, i, &l, NULL))
+    for (int labelled = 0; labelled < 2; labelled++) {
+        plan_quads *range = labelled ? &p->labelled_texts : &p->texts;
+        open_range(p, range);
+        for (guint i = 0; i < s->texts->len; i++) {
+            const scene_text *text = &g_array_index(s->texts, scene_text, i);
+            lettering l;
+            if ((text->id != 0) != (labelled != 0))
+                continue;
+            if (!letter(text, pk, i, &l, error))
+                return false;
             add_letters(p->vertices, text, &l, pk);
+        }
+        close_range(p, range);
     }
-    close_range(p, &p->labelled_texts);
 
     open_range(p, &p->casters);
     for (guint i = 0; p->shadow && i < pieces->len; i++) {
