@@ -361,7 +361,9 @@ square_root(uint32_t q)
 static bool
 fits_map(const net_config *c, uint32_t q)
 {
-    return square_root(q) * c->align.window <= 2 * c->vision.grid;
+    /* Each latent needs a place of its own; windows finer than the map repeat places, as adaptive
+     * pooling to more bins than there are rows does. */
+    return square_root(q) <= 2 * c->vision.grid;
 }
 
 static bool
@@ -476,7 +478,7 @@ net_config_check_q(const net_config *c, uint32_t q, GError **error)
         return true;
     g_set_error(error, NET_ERROR, NET_ERROR_ARGUMENT,
                 "%s: query_len: latent tokens: expected one of %s (what the checkpoint was trained "
-                "with, and the %u x %u global map can fill), found %u",
+                "with, and the %u x %u global map has places for), found %u",
                 c->folder, allowed->len ? allowed->str : "(none fits)", 2 * c->vision.grid,
                 2 * c->vision.grid, q);
     return false;

@@ -116,8 +116,8 @@ typedef struct {
 net_config *net_config_load(const char *folder, GError **error);
 void net_config_free(net_config *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_config, net_config_free)
-/* TRUE if q latent tokens fit this model: listed in query_len, and r * w not above what the global map
- * can fill (2 g); else NET_ERROR_ARGUMENT naming what is allowed. */
+/* TRUE if q latent tokens fit this model: listed in query_len, and r not above the side of the global
+ * map (2 g); else NET_ERROR_ARGUMENT naming what is allowed. */
 bool net_config_check_q(const net_config *c, uint32_t q, GError **error);
 
 /* ---- model -------------------------------------------------------------------------------- */

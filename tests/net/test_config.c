@@ -98,11 +98,11 @@ test_query_len(void)
     g_clear_error(&error);
 
     char *larger =
-        net_test_changed(folder, &(net_change){.key = "query_len", .value = "[4, 25, 9]"});
+        net_test_changed(folder, &(net_change){.key = "query_len", .value = "[4, 169, 9]"});
     g_autoptr(net_config) d = net_config_load(larger, &error);
     g_assert_no_error(error);
     g_assert_true(net_config_check_q(d, 9, &error));
-    g_assert_false(net_config_check_q(d, 25, &error)); /* 15 x 15 in windows of a 12 x 12 map */
+    g_assert_false(net_config_check_q(d, 169, &error)); /* 13 x 13 of a 12 x 12 map */
     g_assert_error(error, NET_ERROR, NET_ERROR_ARGUMENT);
     g_clear_error(&error);
     net_test_remove(larger);

@@ -86,6 +86,7 @@ add(void)
         {"54-to-6x64/windows-3", 54, 6, 3, 64, OP_RANDOM, false, false},
         {"54-to-12x64", 54, 12, 1, 64, OP_RANDOM, true, false},
         {"54-to-36x64/windows-3", 54, 36, 3, 64, OP_RANDOM, false, false},
+        {"16-to-18x64/windows-3", 16, 18, 3, 64, OP_RANDOM, false, false},
         {"5-to-7x13", 5, 7, 0, 13, OP_RANDOM, false, false},
         {"1-to-1x1", 1, 1, 0, 1, OP_RANDOM, false, false},
         {"3-to-3x8/negative-worst", 3, 3, 0, 8, OP_WORST, true, true},
