@@ -142,8 +142,10 @@ def contract(points, triangles, coordinates, parts, target, reach=0.0, rounds=80
         quadrics[a[chosen]] += quadrics[b[chosen]]
         before = len(triangles)
         triangles, coordinates, parts = fresh[alive], coordinates[alive], parts[alive]
-        ordered = numpy.sort(triangles, 1)
-        key = (ordered[:, 0] * count + ordered[:, 1]) * count + ordered[:, 2]
+        # The same triangle twice goes; its two sides stay.
+        start = triangles.argmin(1)[:, None]
+        turned = triangles[numpy.arange(len(triangles))[:, None], (start + [0, 1, 2]) % 3]
+        key = (turned[:, 0] * count + turned[:, 1]) * count + turned[:, 2]
         _, first = numpy.unique(key, return_index=True)
         first.sort()
         triangles, coordinates, parts = triangles[first], coordinates[first], parts[first]

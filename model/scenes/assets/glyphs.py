@@ -13,6 +13,19 @@ WIDTH = 1024
 FOLDER = pathlib.Path("/usr/share/fonts/truetype")
 
 
+def find(face, folder=FOLDER):
+    """The face's file. Newer Debian keeps Liberation 2 where older Debian had Liberation 1, which is under another licence."""
+    path = pathlib.Path(folder) / face["file"]
+    if path.exists():
+        return path
+    other = pathlib.Path(folder) / face["file"].replace("liberation2/", "liberation/")
+    if other.exists():
+        data = other.read_bytes()
+        if any("Open Font License".encode(code) in data for code in ("ascii", "utf-16-be")):
+            return other
+    raise FileNotFoundError(f"{path}: font not found. Install Debian's package {face['package']}")
+
+
 def make_atlas(faces, folder=FOLDER):
     """(picture (h, w) uint8, [{"name", "em", "capital", "glyphs"}]) of faces [{"name", "file"}].
 
@@ -21,10 +34,7 @@ def make_atlas(faces, folder=FOLDER):
     """
     boxes, fonts = [], []
     for face in faces:
-        path = pathlib.Path(folder) / face["file"]
-        if not path.exists():
-            raise FileNotFoundError(f"{path}: font not found. Install Debian's package {face['package']}")
-        font = ImageFont.truetype(str(path), EM)
+        font = ImageFont.truetype(str(find(face, folder)), EM)
         glyphs = {}
         for letter in LETTERS:
             left, top, right, bottom = font.getbbox(letter, anchor="ls")

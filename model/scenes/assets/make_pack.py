@@ -23,9 +23,9 @@ import surfaces  # noqa: E402
 import textures  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-LIMIT = 24 << 20
+LIMIT = 24_000_000
 # Triangles of the three levels, by how much a thing matters.
-BUDGETS = {"fine": (2400, 760, 280), "foliage": (1500, 500, 180), "normal": (720, 300, 130), "small": (520, 210, 80),
+BUDGETS = {"fine": (2300, 700, 250), "foliage": (1800, 560, 190), "normal": (610, 260, 110), "small": (460, 190, 80),
            "clutter": (420, 150, 70)}
 
 

@@ -50,6 +50,7 @@ def weld(positions, coordinates, pieces):
     """A Mesh of pieces [(part, position numbers (n, 3), coordinate numbers (n, 3) or None)].
 
     Equal positions become one, texture coordinates of untextured pieces are left out, triangles without area or given twice go.
+    Returns also which pieces show both their sides.
     """
     extent = float(numpy.max(numpy.ptp(positions, axis=0))) or 1.0
     grid = numpy.round(positions / extent * 30000).astype(numpy.int32)
@@ -74,9 +75,32 @@ def weld(positions, coordinates, pieces):
     places = table[:, 0][triangles]
     good = (places[:, 0] != places[:, 1]) & (places[:, 1] != places[:, 2]) & (places[:, 2] != places[:, 0])
     good &= mesh.areas() > (extent * 1e-5) ** 2
-    ordered = numpy.sort(places, axis=1).astype(numpy.int32)
-    good &= _first_of(ordered) == numpy.arange(len(ordered))
-    return mesh.keep(good)
+    turned = _turned(places.astype(numpy.int32))
+    good &= _first_of(turned) == numpy.arange(len(turned))
+    mesh = mesh.keep(good)
+    return mesh, _drop_backs(mesh, turned[good], len(pieces))
+
+
+def _turned(triangles):
+    """Triangles with the smallest corner first, in their own sense of rotation."""
+    start = triangles.argmin(1)
+    rows = numpy.arange(len(triangles))[:, None]
+    return triangles[rows, (start[:, None] + [0, 1, 2]) % 3]
+
+
+def _drop_backs(mesh, turned, parts):
+    """bool (parts,): the part's triangles are given once for each side. The second ones are taken out of the mesh."""
+    both = numpy.concatenate([turned, turned[:, [0, 2, 1]]])
+    first = _first_of(numpy.ascontiguousarray(both))
+    twin = first[len(turned):]
+    has_twin = twin < len(turned)
+    part = mesh.part[mesh.triangles[:, 0]]
+    share = numpy.bincount(part, has_twin, minlength=parts) / numpy.bincount(part, minlength=parts).clip(1)
+    two_sided = share > 0.3
+    later = has_twin & (twin < numpy.arange(len(turned))) & two_sided[part]
+    kept = mesh.keep(~later)
+    mesh.positions, mesh.coordinates, mesh.part, mesh.triangles = kept.positions, kept.coordinates, kept.part, kept.triangles
+    return two_sided
 
 
 def visible(mesh, solid, side=72, samples=30000, seed=1):
@@ -174,7 +198,7 @@ def _thin(mesh, piece, target, seed=2):
     owner[mesh.triangles.ravel()] = numpy.repeat(piece, 3)
     weight = numpy.bincount(owner, minlength=count).clip(1)
     middle = numpy.stack([numpy.bincount(owner, mesh.positions[:, axis], minlength=count) / weight for axis in range(3)], 1)
-    scale = min(5.0, share ** -0.5)
+    scale = min(8.0, share ** -0.5)
     positions = (middle[owner] + (mesh.positions - middle[owner]) * scale).astype(numpy.float32)
     low, high = mesh.positions.min(0), mesh.positions.max(0)
     return Mesh(positions.clip(low, high), mesh.coordinates, mesh.part, mesh.triangles).keep(kept)
@@ -195,8 +219,11 @@ def _contract(mesh, target, reach):
                 numpy.arange(len(corner), dtype=numpy.uint32).reshape(-1, 3))
 
 
-def coarser(mesh, target, error, join=False):
-    """A mesh of at most about `target` triangles. join: always contract, which keeps limbs better at very few triangles."""
+def coarser(mesh, target, error, join=False, slack=1.1):
+    """A mesh of about `target` triangles, at most `slack` times as many where it resists.
+
+    join: always contract, which keeps limbs better at very few triangles.
+    """
     if len(mesh.triangles) <= target:
         return mesh
     # Widely split meshes first: leaves are thinned, crumbs are dropped.
@@ -212,6 +239,7 @@ def coarser(mesh, target, error, join=False):
                 trunk = coarser(trunk, target // 3, error * 2)
             room = target - (len(trunk.triangles) if trunk else 0)
             leaves = mesh.keep(loose)
+            leaves = _collapse(leaves, max(room, 8), 0.004)
             leaves = _thin(leaves, components(leaves), max(room, 8))
             if trunk is None:
                 return leaves
@@ -220,8 +248,8 @@ def coarser(mesh, target, error, join=False):
                         numpy.concatenate([trunk.triangles, leaves.triangles + len(trunk.positions)]).astype(numpy.uint32))
     # Edge collapse is fast, but seams, borders and loose pieces stop it: contraction does the rest.
     result = mesh if join else _collapse(mesh, target, error)
-    if len(result.triangles) > target * 1.1:
-        result = _contract(result, target, error)
+    if len(result.triangles) > target * slack:
+        result = _contract(result, int(target * slack), error)
     return result
 
 

@@ -17,6 +17,7 @@ ATLASES = {
     "reallusion-adult": {"upper": [(0.0, 0.5, 1.0, 1.0)], "lower": [(0.0, 0.0, 0.595, 0.5)]},
 }
 ERRORS = (0.005, 0.015, 0.02)
+SLACK = (1.4, 1.2, 1.1)
 CREASES = (50.0, 58.0, 66.0)
 
 
@@ -73,7 +74,10 @@ def load(entries, record):
                 some = triangles[chosen]
                 pieces.append((len(parts), some[..., 0], numpy.maximum(some[..., 1], 0) if texture else None))
                 parts.append(part)
-    return meshes.weld(positions, coordinates if len(coordinates) else numpy.zeros((1, 2)), pieces), parts
+    mesh, both = meshes.weld(positions, coordinates if len(coordinates) else numpy.zeros((1, 2)), pieces)
+    for part, two_sided in zip(parts, both):
+        part["two_sided"] = bool(two_sided)
+    return mesh, parts
 
 
 def key_of(part):
@@ -110,7 +114,7 @@ def finish_parts(entries, record, parts, layers):
             colour, alpha = numpy.minimum(colour * 0.25, 0.05), 1.0
         result.append({"texture": layer, "colour": [round(float(v), 4) for v in colour], "alpha": round(float(alpha), 3),
                        "paint": bool(paint), "lower": bool(lower), "gloss": round(float(min(part["gloss"], 0.8)), 2),
-                       "two_sided": bool(cut or record.get("two_sided", False))})
+                       "two_sided": bool(cut or part["two_sided"] or record.get("two_sided", False))})
     return result
 
 
@@ -159,11 +163,11 @@ def build(entries, record, layers, budgets):
     mesh, parts = load(entries, record)
     described = finish_parts(entries, record, parts, layers)
     if len(mesh.triangles) > budgets[0] and record.get("hollow", True):
-        solid = numpy.array([part["alpha"] >= 0.95 and not part["two_sided"] for part in described])
+        solid = numpy.array([part["alpha"] >= 0.95 for part in described])
         if solid[mesh.part[mesh.triangles[:, 0]]].mean() > 0.5:
             mesh = mesh.keep(meshes.visible(mesh, solid))
     levels, now = [], mesh
     for level, (target, error) in enumerate(zip(budgets, ERRORS)):
-        now = meshes.coarser(now, target, error, level == 2)
+        now = meshes.coarser(now, target, error, level == 2, SLACK[level])
         levels.append(build_lod(now, described, record["size"], CREASES[level]))
     return levels
