@@ -46,8 +46,8 @@ def _carry(old_corners, old_coordinates, new_points):
     determinant = numpy.maximum(a * c - b * b, 1e-12 * (a * c + 1e-20))
     offset = new_points - old_corners[:, :1]
     d, e = (offset * first[:, None]).sum(2), (offset * second[:, None]).sum(2)
-    v = ((c[:, None] * d - b[:, None] * e) / determinant[:, None]).clip(-0.5, 1.5)
-    w = ((a[:, None] * e - b[:, None] * d) / determinant[:, None]).clip(-0.5, 1.5)
+    v = ((c[:, None] * d - b[:, None] * e) / determinant[:, None]).clip(-8, 9)
+    w = ((a[:, None] * e - b[:, None] * d) / determinant[:, None]).clip(-8, 9)
     weights = numpy.stack([1 - v - w, v, w], 2)
     return weights @ old_coordinates
 
@@ -61,7 +61,7 @@ def _near_pairs(points, reach):
     return numpy.sort(numpy.stack([order[:-1][same], order[1:][same]], 1), 1)
 
 
-def contract(points, triangles, coordinates, parts, target, reach=0.0, rounds=80):
+def contract(points, triangles, coordinates, parts, target, reach=0.0, rounds=120):
     """Reduce to about `target` triangles: (points, triangles (m, 3), coordinates (m, 3, 2), parts (m,)).
 
     reach: points closer than this may be joined though no edge does.
@@ -89,10 +89,13 @@ def contract(points, triangles, coordinates, parts, target, reach=0.0, rounds=80
     steep = _plane_quadrics(side, points[pairs[border, 0]], length ** 2 * 1.5)
     quadrics += _scatter(numpy.repeat(steep, 2, 0), pairs[border].ravel(), count)
 
+    # Pairs that turn triangles over or take a visible share of the surface away wait until nothing else is left.
+    refused = numpy.zeros(0, numpy.int64)
+    allowed = areas.sum() * min(0.004, 0.6 / target)
     stuck = 0
     for turn in range(rounds):
         surplus = len(triangles) - target
-        if surplus <= 0 or stuck > 3:
+        if surplus <= 0 or stuck > 5:
             break
         pairs = numpy.unique(_edges(triangles), axis=0)
         if reach and turn % 3 == 0:
@@ -100,6 +103,10 @@ def contract(points, triangles, coordinates, parts, target, reach=0.0, rounds=80
             near = used[_near_pairs(points[used], reach * (1 + turn / 6))]
             if len(near):
                 pairs = numpy.unique(numpy.concatenate([pairs, near]), axis=0)
+        pairs = pairs[~numpy.isin(pairs[:, 0] * count + pairs[:, 1], refused)]
+        if not len(pairs):
+            stuck, refused = stuck + 1, refused[:0]
+            continue
         a, b = pairs.T
         both = quadrics[a] + quadrics[b]
         choices = numpy.stack([(points[a] + points[b]) / 2, points[a], points[b]])
@@ -125,22 +132,28 @@ def contract(points, triangles, coordinates, parts, target, reach=0.0, rounds=80
             moved[a[chosen]] = moved[b[chosen]] = place[chosen]
             fresh = goes[triangles]
             alive = (fresh[:, 0] != fresh[:, 1]) & (fresh[:, 1] != fresh[:, 2]) & (fresh[:, 2] != fresh[:, 0])
-            new_normals, _ = _normals(moved[triangles])
-            flips = alive & ((new_normals * old_normals).sum(1) < 0.1) & (old_areas > (0.012 * extent) ** 2 * (1 + stuck))
-            if attempt or not flips.any() or stuck > 1:
+            if attempt:
                 break
-            bad = numpy.zeros(count, bool)
-            bad[triangles[flips].ravel()] = True
-            chosen = chosen[~(bad[a[chosen]] | bad[b[chosen]])]
+            new_normals, new_areas = _normals(moved[triangles])
+            flips = alive & ((new_normals * old_normals).sum(1) < 0.1) & (old_areas > (0.012 * extent) ** 2 * (1 + stuck))
+            loss = numpy.repeat(old_areas - numpy.where(alive, new_areas, 0), 3)
+            lost = numpy.bincount(triangles.ravel(), loss, minlength=count)
+            flipped = numpy.bincount(triangles.ravel(), numpy.repeat(flips, 3), minlength=count) > 0
+            # A triangle on the contracted edge counts at both its ends.
+            gone = numpy.bincount(triangles.ravel(), numpy.repeat(~alive, 3) * loss, minlength=count) / 2
+            missing = lost[a[chosen]] + lost[b[chosen]] - numpy.minimum(gone[a[chosen]], gone[b[chosen]]) * 2
+            bad = (missing > allowed * 4 ** stuck) | (flipped[a[chosen]] | flipped[b[chosen]]) & (stuck < 3)
+            if not bad.any():
+                break
+            refused = numpy.concatenate([refused, a[chosen][bad] * count + b[chosen][bad]])
+            chosen = chosen[~bad]
         if not len(chosen):
-            stuck += 1
             continue
         touched = alive & (moved[triangles] != corners).any((1, 2))
         if touched.any():
             coordinates[touched] = _carry(corners[touched], coordinates[touched], moved[triangles[touched]])
         points = moved
         quadrics[a[chosen]] += quadrics[b[chosen]]
-        before = len(triangles)
         triangles, coordinates, parts = fresh[alive], coordinates[alive], parts[alive]
         # The same triangle twice goes; its two sides stay.
         start = triangles.argmin(1)[:, None]
@@ -149,5 +162,4 @@ def contract(points, triangles, coordinates, parts, target, reach=0.0, rounds=80
         _, first = numpy.unique(key, return_index=True)
         first.sort()
         triangles, coordinates, parts = triangles[first], coordinates[first], parts[first]
-        stuck = stuck + 1 if len(triangles) == before and turn > 20 else 0
     return points, triangles, coordinates, parts

@@ -103,7 +103,7 @@ def _drop_backs(mesh, turned, parts):
     return two_sided
 
 
-def visible(mesh, solid, side=72, samples=30000, seed=1):
+def visible(mesh, solid, side=52, samples=40000, seed=1):
     """Which triangles can be seen from outside: bool (m,). `solid` (parts,): the part hides what is behind it."""
     random = numpy.random.default_rng(seed)
     areas = mesh.areas()
@@ -235,8 +235,8 @@ def coarser(mesh, target, error, join=False, slack=1.1):
         if loose.sum() > 0.5 * len(loose):
             fixed = int((~loose).sum())
             trunk = mesh.keep(~loose) if fixed else None
-            if fixed > target // 3:
-                trunk = coarser(trunk, target // 3, error * 2)
+            if fixed > target // 4:
+                trunk = coarser(trunk, target // 4, error * 2)
             room = target - (len(trunk.triangles) if trunk else 0)
             leaves = mesh.keep(loose)
             leaves = _collapse(leaves, max(room, 8), 0.004)
