@@ -162,7 +162,7 @@ draw_mask(recording *r)
     for (int pass = 0; pass < 2; pass++)
         for (guint i = 0; i < r->p->objects->len; i++) {
             const plan_object *o = object_at(r, i);
-            if (!o->seen || o->id == 0)
+            if (!o->seen || !(r->p->hideable >> o->id & 1))
                 continue;
             const gfx_lod *lod = &o->mesh->lods[o->lod];
             if (pass == 0) {
@@ -190,9 +190,10 @@ read_back(recording *r)
     vkCmdCopyImageToBuffer(r->slot->cb, r->d->target->colour.handle,
                            VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, r->slot->readback->handle, 1,
                            &whole);
-    vkCmdCopyImageToBuffer(r->slot->cb, r->d->target->mask.handle,
-                           VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, r->slot->readback->handle, 1,
-                           &second);
+    if (r->p->hideable)
+        vkCmdCopyImageToBuffer(r->slot->cb, r->d->target->mask.handle,
+                               VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, r->slot->readback->handle, 1,
+                               &second);
     vkCmdPipelineBarrier(r->slot->cb, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0,
                          1,
                          &(VkMemoryBarrier){
@@ -247,7 +248,8 @@ draw_record(gpu_device *dev, const drawing *d, const plan *p, gfx_slot *slot, GE
         d->target->shadow_drawn = true;
     }
     draw_picture(&r);
-    draw_mask(&r);
+    if (p->hideable)
+        draw_mask(&r);
     read_back(&r);
     res = vkEndCommandBuffer(slot->cb);
     if (!r.ok)

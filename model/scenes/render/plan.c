@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plan.h"
+#include "things.h"
 
 #include <math.h>
 #include <string.h>
@@ -70,7 +71,7 @@ fill_light(plan *p, const scene *s, const gfx_textures *t)
 typedef struct {
     plan_object object;
     gfx_instance instance;
-    view_box box;
+    view_box box, reach; /* reach: with what a warp adds */
 } entry;
 
 static int
@@ -136,6 +137,7 @@ add_object(const plan *p, const scene *s, unsigned index, const pack *pk, const 
                  (o->warp[2] != 0 ? 0.5f * MAX(wide.size[0], wide.size[2]) : 0);
     wide.size[0] += more;
     wide.size[2] += more;
+    e.reach = wide;
     e.object.seen = !view_outside(&p->view, &wide);
     float centre[3] = {e.box.base[0], e.box.base[1] + e.box.size[1] / 2, e.box.base[2]};
     float size = sqrtf(vec_dot(e.box.size, e.box.size));
@@ -150,50 +152,31 @@ add_object(const plan *p, const scene *s, unsigned index, const pack *pk, const 
     return true;
 }
 
-/* ---- what is known of the things */
-
-static void
-note(const plan *p, unsigned id, const view_box *box, view_extent *extents, float *weights,
-     picture_thing *things)
-{
-    if (id == 0)
-        return;
-    view_extend(&p->view, box, &extents[id]);
-    float centre[3] = {box->base[0], box->base[1] + box->size[1] / 2, box->base[2]};
-    float weight = box->size[0] * box->size[1] + box->size[1] * box->size[2] +
-                   box->size[0] * box->size[2] + 1e-6f;
-    things[id].present = true;
-    things[id].depth += weight * view_depth(&p->view, centre);
-    weights[id] += weight;
-}
-
 static bool
 note_things(plan *p, const scene *s, const pack *pk, const GArray *entries, GError **error)
 {
-    view_extent extents[SCENE_MAX_ID + 1] = {0};
-    float weights[SCENE_MAX_ID + 1] = {0};
+    g_autoptr(GArray) solids = g_array_new(FALSE, FALSE, sizeof(things_solid));
     for (guint i = 0; i < entries->len; i++) {
         const entry *e = &g_array_index(entries, entry, i);
-        note(p, e->object.id, &e->box, extents, weights, p->things);
+        things_solid one = {.id = e->object.id, .box = e->box, .reach = e->reach};
+        g_array_append_val(solids, one);
     }
     for (guint i = 0; i < s->boxes->len; i++) {
         const scene_box *b = &g_array_index(s->boxes, scene_box, i);
-        view_box box = scenery_box(b);
-        note(p, b->id, &box, extents, weights, p->things);
+        things_solid one = {.id = b->id, .box = scenery_box(b), .room = b->inside};
+        one.reach = one.box;
+        g_array_append_val(solids, one);
     }
     for (guint i = 0; i < s->texts->len; i++) {
         const scene_text *t = &g_array_index(s->texts, scene_text, i);
-        view_box box;
-        if (!scenery_text_box(t, pk, i, &box, error))
+        things_solid one = {.id = t->id};
+        if (!scenery_text_box(t, pk, i, &one.box, error))
             return false;
-        note(p, t->id, &box, extents, weights, p->things);
+        one.reach = one.box;
+        g_array_append_val(solids, one);
     }
-    for (unsigned id = 1; id <= SCENE_MAX_ID; id++) {
-        if (!p->things[id].present)
-            continue;
-        p->things[id].depth /= weights[id];
-        p->things[id].inside = view_inside(&extents[id]);
-    }
+    p->hideable = things_note(&p->view, (const things_solid *) solids->data, solids->len,
+                              s->has_ground, p->things);
     return true;
 }
 

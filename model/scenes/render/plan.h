@@ -32,6 +32,7 @@ typedef struct {
     plan_quads scenery, contacts, casters, labelled;
     plan_quads texts, labelled_texts; /* without an id, and with */
     picture_thing things[SCENE_MAX_ID + 1];
+    uint32_t hideable; /* bits of the ids that the mask is drawn for; see things_note */
 } plan;
 
 plan *plan_new(const scene *s, const pack *p, const gfx_meshes *m, const gfx_textures *t,

@@ -138,7 +138,7 @@ renderer_collect(renderer *r, GError **error)
     memcpy(out->things, p->things, sizeof out->things);
     const uint8_t *samples = gpu_buf_map(r->slots[i].readback);
     resolve(r->pending[i].supersample, samples,
-            (const uint32_t *) (samples + (size_t) p->width * p->height * 4), out);
+            (const uint32_t *) (samples + (size_t) p->width * p->height * 4), p->hideable, out);
     return out;
 }
 

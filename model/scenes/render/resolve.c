@@ -34,9 +34,11 @@ resolve_init(void)
     }
 }
 
-/* Counts covered and visible samples of each id; runs of equal samples are counted at once. */
+/* Counts the samples of the ids in the mask, covered and visible; runs of equal samples are counted
+ * at once. */
 static void
-count_samples(const uint32_t *colour, const uint32_t *mask, size_t n, picture_thing *things)
+count_masked(const uint32_t *colour, const uint32_t *mask, size_t n, uint32_t hideable,
+             picture_thing *things)
 {
     for (size_t i = 0; i < n;) {
         uint32_t bits = mask[i];
@@ -44,16 +46,28 @@ count_samples(const uint32_t *colour, const uint32_t *mask, size_t n, picture_th
         while (run < n && mask[run] == bits)
             run++;
         uint32_t count = (uint32_t) (run - i);
-        for (uint32_t b = bits & ~UINT32_C(1); b; b &= b - 1)
+        for (uint32_t b = bits & hideable; b; b &= b - 1)
             things[__builtin_ctz(b)].covered += count;
-        if (bits)
+        if (bits & hideable)
             for (size_t k = i; k < run; k++) {
                 uint32_t id = GUINT32_FROM_LE(colour[k]) >> 24;
-                if (id <= SCENE_MAX_ID && (bits >> id & 1))
+                if (id <= SCENE_MAX_ID && (bits & hideable) >> id & 1)
                     things[id].visible++;
             }
         i = run;
     }
+}
+
+/* Counts the samples of the other ids: what is covered is visible. */
+static void
+count_seen(const uint32_t *colour, size_t n, uint32_t hideable, picture_thing *things)
+{
+    uint32_t counts[256] = {0};
+    for (size_t i = 0; i < n; i++)
+        counts[GUINT32_FROM_LE(colour[i]) >> 24]++;
+    for (unsigned id = 1; id <= SCENE_MAX_ID; id++)
+        if (things[id].present && !(hideable >> id & 1))
+            things[id].covered = things[id].visible = counts[id];
 }
 
 static uint8_t
@@ -91,11 +105,14 @@ take1(const uint8_t *row, unsigned width, uint8_t *rgb, uint8_t *ids)
 }
 
 void
-resolve(unsigned supersample, const uint8_t *colour, const uint32_t *mask, picture *out)
+resolve(unsigned supersample, const uint8_t *colour, const uint32_t *mask, uint32_t hideable,
+        picture *out)
 {
     uint32_t width = out->width * supersample, height = out->height * supersample;
     size_t n = (size_t) width * height;
-    count_samples((const uint32_t *) colour, mask, n, out->things);
+    count_seen((const uint32_t *) colour, n, hideable, out->things);
+    if (hideable)
+        count_masked((const uint32_t *) colour, mask, n, hideable, out->things);
     for (unsigned y = 0; y < out->height; y++) {
         uint8_t *rgb = out->rgb + (size_t) y * out->width * 3;
         uint8_t *ids = out->ids + (size_t) y * out->width;

@@ -4,7 +4,9 @@
 
 #include "plan.h"
 
-/* colour: RGBA, mask: bits, of height * supersample rows of width * supersample samples. `out` has
- * its size and memory. */
+/* colour: RGBA, mask: bits, of height * supersample rows of width * supersample samples.
+ * `hideable`: the ids that the mask is good for; 0: it is not read. `out` has its size, its memory
+ * and which things are present. */
 void resolve_init(void);
-void resolve(unsigned supersample, const uint8_t *colour, const uint32_t *mask, picture *out);
+void resolve(unsigned supersample, const uint8_t *colour, const uint32_t *mask, uint32_t hideable,
+             picture *out);
