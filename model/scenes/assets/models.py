@@ -120,6 +120,8 @@ def finish_parts(entries, record, parts, layers):
 
 def build_lod(mesh, described, size, crease):
     """(vertices, indices, parts) of one level: parts of equal look become one."""
+    # Slivers have no direction of their own, and nobody sees them.
+    mesh = mesh.keep(mesh.areas() > 1e-7 * max(size) ** 2)
     looks, order = {}, []
     for part in described:
         order.append(looks.setdefault(tuple(map(str, part.values())), len(looks)))
