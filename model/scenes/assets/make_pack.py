@@ -25,8 +25,8 @@ import textures  # noqa: E402
 HERE = pathlib.Path(__file__).resolve().parent
 LIMIT = 24_000_000
 # Triangles of the three levels, by how much a thing matters.
-BUDGETS = {"fine": (2300, 700, 250), "foliage": (1800, 560, 190), "normal": (610, 260, 110), "small": (460, 190, 80),
-           "clutter": (420, 150, 70)}
+BUDGETS = {"fine": (2200, 700, 250), "foliage": (1800, 560, 190), "normal": (610, 260, 110), "small": (460, 190, 80),
+           "clutter": (360, 140, 64)}
 
 
 def arguments():
