@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass
 from math import atan2, degrees, hypot, pi, sin
 from random import Random
@@ -21,9 +20,9 @@ from typing import Callable, List, Optional, Tuple
 from . import catalogue, light, places
 from .camera import Camera
 from .describe import cull
+from .renderer import draw, find
 from .scene import Scene, Thing
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TURN = 0.35         # seconds in which something turns
 STRIDE = 1.6        # metres of two steps
 
@@ -199,37 +198,8 @@ CLIPS = {"demo": _demo, "entrance": _entrance}
 
 # Drawing and writing
 
-def draw(lines, renderer, pack):
-    """(truth, RGB bytes) of every description, in order."""
-    child = subprocess.Popen([renderer, "--pack", pack], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def feed():
-        try:
-            for line in lines:
-                child.stdin.write(json.dumps(line).encode() + b"\n")
-            child.stdin.close()
-        except BrokenPipeError:
-            pass
-
-    feeder = threading.Thread(target=feed, daemon=True)
-    feeder.start()
-    while True:
-        head = child.stdout.readline()
-        if not head:
-            break
-        truth = json.loads(head)
-        if "error" in truth:
-            child.kill()
-            raise RuntimeError("scene-render: " + truth["error"])
-        data = child.stdout.read(truth.pop("bytes"))
-        yield truth, data[:3 * truth["width"] * truth["height"]]
-    feeder.join()
-    if child.wait() != 0:
-        raise RuntimeError("scene-render ended with status %d" % child.returncode)
-
-
-def write(clip, out, renderer, pack, bitrate=600000):
-    """Writes the WebM file and its truth (out with .jsonl for .webm)."""
+def write(clip, out, command, bitrate=600000):
+    """Writes the WebM file and its truth (out with .jsonl for .webm). command: scene-render's (renderer.find)."""
     cast = {a.thing.id: a.thing for a in clip.cast}
     encoder = subprocess.Popen(
         ["gst-launch-1.0", "-q", "fdsrc", "fd=0", "!", "rawvideoparse", "format=rgb", "width=%d" % clip.width,
@@ -241,8 +211,10 @@ def write(clip, out, renderer, pack, bitrate=600000):
     try:
         with open(out[:-5] + ".jsonl", "w", encoding="utf-8") as truths:
             truths.write(json.dumps(header) + "\n")
-            for i, (truth, rgb) in enumerate(draw(frames(clip), renderer, pack)):
-                encoder.stdin.write(rgb)
+            for i, (truth, data) in enumerate(draw(command, frames(clip))):
+                if "error" in truth:
+                    raise RuntimeError("scene-render: " + truth["error"])
+                encoder.stdin.write(data[:3 * truth["width"] * truth["height"]])
                 things = [dict(id=t["id"], noun=cast[t["id"]].noun, colour=cast[t["id"]].colour, box=t["box"],
                                visible=t["visible"], inside=t["inside"])
                           for t in truth["things"] if t["pixels"]]
@@ -258,8 +230,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=sorted(CLIPS))
     parser.add_argument("out", help="the file, which ends with .webm")
-    parser.add_argument("--renderer", default=os.path.join(ROOT, "build", "model", "scenes", "render", "scene-render"))
-    parser.add_argument("--pack", default=os.path.join(ROOT, "model", "scenes", "scenes.pack"))
+    parser.add_argument("--renderer", help="scene-render, if not in the build folder")
+    parser.add_argument("--pack", help="scenes.pack, if not in model/scenes")
     parser.add_argument("--bitrate", type=int, default=600000)
     parser.add_argument("--frames", action="store_true", help="write the descriptions to the standard output instead")
     args = parser.parse_args()
@@ -269,12 +241,8 @@ def main():
         return
     if not args.out.endswith(".webm"):
         sys.exit("%s: the file's name has to end with .webm" % args.out)
-    for path, how in ((args.renderer, "build with -Dscenes=enabled, or name it with --renderer"),
-                      (args.pack, "make it with model/scenes/assets/make_pack.py, or name it with --pack")):
-        if not os.path.exists(path):
-            sys.exit("%s is not there: %s" % (path, how))
     try:
-        write(CLIPS[args.name](), args.out, args.renderer, args.pack, args.bitrate)
+        write(CLIPS[args.name](), args.out, find(args.renderer, args.pack), args.bitrate)
     except (RuntimeError, OSError) as error:
         sys.exit(str(error))
 

@@ -8,14 +8,13 @@ import collections
 import json
 import os
 import random
-import subprocess
 import sys
-import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 sys.path.insert(0, os.path.join(HERE, ".."))
 
+from scenes.renderer import arrays, draw  # noqa: E402
 from scenes.scene import FAMILIES  # noqa: E402
 from scores import plain  # noqa: E402
 
@@ -40,48 +39,15 @@ RARE = {"text": lambda scene: any(t.text for t in scene.things)}
 
 
 class Renderer:
-    """scene-render as a child: descriptions in, (truth, picture) out, in the same order."""
+    """Draws with scene-render, by a process for each call."""
 
     def __init__(self, command):
         self.command = command
 
     def draw(self, descriptions):
         """Yields (truth, picture as [h, w, 3] or None) for every description."""
-        import numpy as np
-        # lavapipe in this thread alone: training may want the other processor
-        environment = dict(os.environ)
-        environment.setdefault("LP_NUM_THREADS", "0")
-        child = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-
-        def feed():
-            try:
-                for d in descriptions:
-                    child.stdin.write((json.dumps(d) + "\n").encode())
-                child.stdin.close()
-            except BrokenPipeError:
-                pass
-
-        feeder = threading.Thread(target=feed, daemon=True)
-        feeder.start()
-        try:
-            for _ in descriptions:
-                line = child.stdout.readline()
-                if not line:
-                    raise RuntimeError("%s ended early, status %s" % (self.command[0], child.wait()))
-                truth = json.loads(line)
-                data = child.stdout.read(truth.get("bytes", 0))
-                if len(data) != truth.get("bytes", 0):
-                    raise RuntimeError("%s ended within a picture" % self.command[0])
-                picture = None
-                if "error" not in truth:
-                    w, h = truth["width"], truth["height"]
-                    picture = np.frombuffer(data, np.uint8, w * h * 3).reshape(h, w, 3)
-                yield truth, picture
-        finally:
-            child.stdout.close()
-            if child.poll() is None and sys.exc_info()[0]:
-                child.kill()
-            child.wait()
+        for truth, data in draw(self.command, descriptions):
+            yield truth, None if "error" in truth else arrays(truth, data)[0]
 
 
 def renderer(pack=None):

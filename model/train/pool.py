@@ -20,7 +20,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
 import time
 
@@ -29,6 +28,7 @@ from PIL import Image
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
+from scenes.renderer import Renderer, arrays  # noqa: E402
 from scenes.scene import COLOURS, PLACES, POSTURES, TIMES, WEATHER  # noqa: E402
 
 PALETTE = {"red": (220, 30, 30), "orange": (240, 140, 20), "yellow": (240, 230, 40), "green": (30, 160, 50),
@@ -55,40 +55,12 @@ def nouns():
     return sorted(vocabulary.NOUNS)
 
 
-class Renderer:
-    """A scene-render process: descriptions in, pictures with their truth out."""
-
-    def __init__(self, binary, pack=None):
-        command = [binary] + (["--pack", pack] if pack else [])
-        environment = dict(os.environ)
-        environment.setdefault("LP_NUM_THREADS", "0")
-        try:
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                            env=environment)
-        except OSError as e:
-            raise SystemExit("%s: the renderer did not start (%s): build it with -Dscenes=enabled, or name it "
-                             "with --renderer" % (binary, e))
-
-    def send(self, description):
-        self.process.stdin.write(json.dumps(description).encode() + b"\n")
-        self.process.stdin.flush()
-
-    def receive(self):
-        """(truth, RGB [h, w, 3], ids [h, w]), or (truth, None, None) where the line was bad"""
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("the renderer ended with status %s" % self.process.wait())
-        truth = json.loads(line)
-        data = self.process.stdout.read(truth["bytes"])
-        if "error" in truth or not data:
-            return truth, None, None
-        w, h = truth["width"], truth["height"]
-        raw = np.frombuffer(data, np.uint8)
-        return truth, raw[:w * h * 3].reshape(h, w, 3), raw[w * h * 3:].reshape(h, w)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+def start(binary, pack=None):
+    try:
+        return Renderer([binary] + (["--pack", pack] if pack else []))
+    except OSError as e:
+        raise SystemExit("%s: the renderer did not start (%s): build it with -Dscenes=enabled, or name it "
+                         "with --renderer" % (binary, e))
 
 
 def stub_picture(description):
@@ -201,15 +173,19 @@ def draw_shard(first, count, side, questions=14, held_out=False, renderer=None, 
     maker = maker or Maker(side, questions, first, held_out, stub=renderer == "stub")
     own = None
     if renderer != "stub" and process is None:
-        process = own = Renderer(renderer, pack)
+        process = own = start(renderer, pack)
     items, about, waiting, seed = [], [], [], first
 
     def finish():
         scene, description = waiting.pop(0)
-        truth, picture, ids = stub_picture(description) if maker.stub else process.receive()
-        if picture is None:
-            print("renderer: %s" % truth.get("error"), file=sys.stderr, flush=True)
-            return
+        if maker.stub:
+            truth, picture, ids = stub_picture(description)
+        else:
+            truth, data = process.receive()
+            if "error" in truth:
+                print("scene %d: %s" % (scene.seed, truth["error"]), file=sys.stderr, flush=True)
+                return
+            picture, ids = arrays(truth, data)
         item, words = maker.item(scene, description, truth, picture, ids)
         if words["questions"] and len(items) < count:
             items.append(item)
@@ -273,7 +249,7 @@ def main():
     if a.worker == 0 and a.held_out and not os.path.exists(path):
         write_shard(path, *draw_shard(HELD_OUT_SEED, a.held_out, a.side, a.questions, True, **common), names)
     maker = Maker(a.side, a.questions, a.seed * 1000 + a.worker, False, stub=a.renderer == "stub")
-    process = None if maker.stub else Renderer(a.renderer, a.pack)
+    process = None if maker.stub else start(a.renderer, a.pack)
     for k in range(a.worker, a.last, a.workers):
         path = os.path.join(a.folder, "shard-%06d" % k)
         gone = os.path.join(a.folder, "gone-%06d" % k)
@@ -294,10 +270,13 @@ def main():
         first = (a.seed << 32) + k * a.size * 4     # seeds enough for scenes that do not fit
         try:
             items, about = draw_shard(first, a.size, a.side, maker=maker, process=process, progress=progress, **common)
-        except RuntimeError as e:
+        except (RuntimeError, OSError, ValueError) as e:     # a shard that was not made is not made again
             print("shard %d: %s; another renderer is started" % (k, e), file=sys.stderr, flush=True)
             time.sleep(2)
-            process = Renderer(a.renderer, a.pack)
+            if process:
+                process.process.kill()
+                process.close()
+                process = start(a.renderer, a.pack)
             continue
         try:
             write_shard(path, items, about, names)

@@ -79,7 +79,7 @@ def test_written():
     film.rate = 5
     with tempfile.TemporaryDirectory() as folder:
         out = os.path.join(folder, "clip.webm")
-        clip.write(film, out, RENDER, PACK, 200000)
+        clip.write(film, out, [RENDER, "--pack", PACK], 200000)
         lines = [json.loads(line) for line in open(out[:-5] + ".jsonl", encoding="utf-8")]
         head, moments = lines[0], lines[1:]
         assert head["file"] == "clip.webm" and head["duration"] == film.seconds and head["place"] == "entrance"
