@@ -9,8 +9,8 @@ THINGS_JSON = Path(__file__).parent / "assets" / "things.json"
 
 
 class Assets:
-    """Models by noun, surfaces by kind, fonts and colours. A held-out scene gets only held-out ones of a noun that
-    has some; training never gets one."""
+    """Models by noun, surfaces by kind, fonts and colours. A held-out scene gets only held-out ones where there are
+    some; training never gets one."""
 
     def __init__(self, things):
         self.nouns = things["nouns"]
@@ -27,15 +27,18 @@ class Assets:
         for model in things["models"]:
             self._add(model)
         for held_out in (False, True):
-            kinds, fonts = {}, []
+            kinds = {}
             for surface in things.get("surfaces", []):
                 kinds.setdefault(surface["kind"], []).append(surface)
             for kind, group in kinds.items():
-                chosen = [s["name"] for s in group if bool(s.get("held_out")) == held_out]
-                self._surfaces[kind, held_out] = chosen or [s["name"] for s in group] * (not held_out or not chosen)
-            fonts = [f["name"] for f in things.get("fonts", []) if bool(f.get("held_out")) == held_out]
-            self._fonts[held_out] = fonts or [f["name"] for f in things.get("fonts", [])]
+                self._surfaces[kind, held_out] = self._of_split(group, held_out)
+            self._fonts[held_out] = self._of_split(things.get("fonts", []), held_out)
         self._choices = {}
+
+    @staticmethod
+    def _of_split(group, held_out):
+        chosen = [one["name"] for one in group if bool(one.get("held_out")) == held_out]
+        return chosen or ([one["name"] for one in group] if held_out else [])
 
     def _add(self, model):
         size = model["size"]

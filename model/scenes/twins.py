@@ -82,7 +82,9 @@ def _swapped(scene, description, rng, assets):
     related = {t.id for t in scene.things if t.relation and t.relation[0] not in ("left of", "right of")}
     related |= {t.relation[1] for t in scene.things if t.relation and t.relation[0] not in ("left of", "right of")}
     fixed = {t["id"] for t in description["texts"]} | {b.get("id", 0) for b in description["boxes"]}
-    options = [t for t in scene.things if t.id not in related | fixed and t.noun not in HANGING and t.id in entry]
+    # Who sits stays with the seat, which is not the caption's.
+    sitting = {t.id for t in scene.things if assets.model.get(t.model, {}).get("posture") == "sitting"}
+    options = [t for t in scene.things if t.id not in related | fixed | sitting and t.noun not in HANGING and t.id in entry]
     rng.shuffle(options)
     camera = Camera.of(description)
     for i, a in enumerate(options):

@@ -251,6 +251,16 @@ class Behaviour(unittest.TestCase):
                 if e["colour"] and e["id"] not in said:
                     self.assertFalse(held_out_pair(e["colour"], e["noun"]), (scene.seed, e))
 
+    def test_training_goes_without_rather_than_take_what_is_held_out(self):
+        one = catalogue.Assets({"nouns": {}, "colours": {}, "models": [
+            {"name": "a", "noun": "cup", "size": [1, 1, 1], "held_out": True}],
+            "surfaces": [{"name": "b", "kind": "wood", "held_out": True}, {"name": "c", "kind": "brick", "held_out": False}],
+            "fonts": [{"name": "d", "held_out": True}]})
+        self.assertFalse(one.models("cup", False) or one.surfaces("wood", False) or one.fonts(False))
+        self.assertEqual([one.models("cup", True)[0]["name"], *one.surfaces("wood", True), *one.fonts(True)], ["a", "b", "d"])
+        # the other way round what is there is shared
+        self.assertEqual(one.surfaces("brick", True), ["c"])
+
     def test_easy_style_has_fewer_effects(self):
         hard = [d for s, d in laid_out(40)]
         easy = [layout.lay_out(a_scene(s), random.Random(s), style=0.0, assets=ASSETS) for s in range(40)]
@@ -280,7 +290,10 @@ class Twins(unittest.TestCase):
                 continue
             ways.add("swap")
             entry = {x["id"]: x for x in e["things"]}
+            old = {x["id"]: x["position"] for x in d["things"]}
             for t in other.things:
+                if ASSETS.model.get(t.model, {}).get("posture") == "sitting":
+                    self.assertEqual(entry[t.id]["position"], old[t.id], "who sits, stays where the seat is")
                 if t.side:
                     self.assertEqual(("left", "middle", "right")[min(2, int(centre(entry[t.id]["box"]) * 3))], t.side)
                 if t.relation and t.relation[0] == "left of":
