@@ -13,7 +13,7 @@ from recipe import later_pieces, prompt_pieces
 # Rows of text in the guided pass and after the latents. Questions that do not fit are left to another kind of step,
 # or out; per kind of step: (instruction, after).
 ROWS = {"encoder": (16, 24), "short": (16, 24), "caption": (16, 48), "talk": (32, 56), "long talk": (48, 80)}
-SHIFT = 4           # pixels of the small picture, even ones: the map of ids moves by half of them
+SHIFT = 4           # pixels of the small picture, even ones: the map of ids moves by half of them where the side is 128
 NO_REFERENT = ("scene", "indoors", "time", "caption")
 # Words of a text alone, in the language stage.
 TEXT_ROWS = 48
@@ -315,7 +315,7 @@ class Batcher:
         out = []
         for name, i in ring.picks(self.rng, n):
             about = ring.kept[name][2][i]
-            options = [about["caption"]] + [q["text"] for q in about["questions"]] * 1
+            options = [about["caption"]] + [q["text"] for q in about["questions"]]
             options += [q["answer"] for q in about["questions"] if q["family"] == "caption"]
             text = about["caption"] if self.rng.rand() < 0.3 else options[self.rng.randint(len(options))]
             out.append((self.encode(text) + [self.end])[:TEXT_ROWS])

@@ -53,10 +53,11 @@ def scenes(folder, pictures=800, questions=4000, guess_pictures=1500, seed=0, pa
     os.makedirs(folder, exist_ok=True)
     renderer = held_out.renderer(pack)
     each = -(-questions // pictures) + 1
+    first = held_out.FIRST_SEED + seed * held_out.SEEDS         # no scene is of two sets
     lines = held_out.make_set(held_out.Language(True, 5 + seed), renderer, folder, pictures, questions,
-                              each, held_out.FIRST_SEED + seed)
+                              each, first)
     training = held_out.make_set(held_out.Language(False, 6 + seed), renderer, folder, guess_pictures,
-                                 guess_pictures * 26, 26, held_out.FIRST_SEED + 10_000_000 + seed,
+                                 guess_pictures * 26, 26, first + held_out.SEEDS // 2,
                                  keep_pictures=False)
     write_lines(os.path.join(folder, "training.jsonl"), training)
     write_lines(os.path.join(folder, "questions.jsonl"), lines)

@@ -19,6 +19,7 @@ from scenes.scene import FAMILIES  # noqa: E402
 from scores import plain  # noqa: E402
 
 FIRST_SEED = 900_000_000        # far from the seeds that training uses
+SEEDS = 20_000_000              # of one set: scenes that were tried, its training questions' included
 CLEAR = (24, 0.25)              # pixels and visible share from which a thing counts as one of the picture's
 
 

@@ -322,6 +322,9 @@ class Worker:
                 table.update(spatial=0.5, comparison=0.1, absent=0.2)
             easy = 0.6 * (1 - progress / 0.25) if progress < 0.25 else 0.0
             batch = batcher.make(self.ring, step, table, easy, rows, turns)
+            if batch is None:
+                raise RuntimeError("%s: of %d pictures none has questions for a step of kind '%s'; expected those of "
+                                   "pool.py for this vocabulary" % (a.pool, self.ring.size(), rows))
             lens = [q for q in self.model.config.query_lens if q in recipe["latents"]] or self.model.config.query_lens
             share = np.array([recipe["latents"].get(q, 1.0) for q in lens])
             q = int(rng.choice(lens, p=share / share.sum()))
