@@ -238,6 +238,11 @@ read_font(reader *r, pack *p, const cJSON *object)
     const cJSON *item;
     cJSON_ArrayForEach(item, member(r, object, f->name, "glyphs", false))
     {
+        gunichar letter = g_utf8_get_char_validated(item->string, -1);
+        if (letter == (gunichar) -1 || letter == (gunichar) -2)
+            bad(r, "%s.glyphs: expected letters in UTF-8, found other bytes", f->name);
+        if (!r->ok)
+            return;
         pack_glyph *g = g_new0(pack_glyph, 1);
         g->x = (uint16_t) number(r, item, f->name, "x", 0, p->glyphs_width);
         g->y = (uint16_t) number(r, item, f->name, "y", 0, p->glyphs_height);
@@ -246,7 +251,7 @@ read_font(reader *r, pack *p, const cJSON *object)
         g->left = (float) number(r, item, f->name, "left", -1e4, 1e4);
         g->top = (float) number(r, item, f->name, "top", -1e4, 1e4);
         g->advance = (float) number(r, item, f->name, "advance", 0, 1e4);
-        g_hash_table_insert(f->glyphs, GUINT_TO_POINTER(g_utf8_get_char(item->string)), g);
+        g_hash_table_insert(f->glyphs, GUINT_TO_POINTER(letter), g);
     }
     const pack_glyph *h = g_hash_table_lookup(f->glyphs, GUINT_TO_POINTER('H'));
     f->capital = h && h->h > 0 ? h->h : 0.72f * f->em;
