@@ -199,4 +199,3 @@ def osd(rng, fonts, scene, chance=0.27):
         name = rng.choice(LABELS).format(rng.randint(1, 16))
         lines.append(dict(line, text=name, x=rng.choice([0.02, 0.75]), y=bottom if lines[0]["y"] == top else top))
     return lines
-

@@ -8,7 +8,6 @@ from .camera import osd, sensor
 from .items import HANGING, choose, next_id, rounded
 
 
-
 def cull(boxes, camera, reach):
     """The boxes that can be seen, or throw a shadow on what is."""
     f, r, u, (ex, ey, ez) = camera.forward, camera.right, camera.up, camera.position

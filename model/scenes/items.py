@@ -9,11 +9,11 @@ HANGING = {"door", "window"}                       # part of a wall
 AT_WALLS = {"sofa", "bed", "shelf", "cabinet", "fridge", "washing machine", "toilet", "sink", "tv", "desk",
             "extinguisher"}
 ROAD_USERS = {"car", "van", "bus", "truck"}
-TOPS = {"cup", "bottle", "laptop", "tv", "hat", "helmet", "vest"}   # belong on something, not on the floor
+ON_TOP = {"cup", "bottle", "laptop", "tv", "hat", "helmet", "vest"}   # belong on something, not on the floor
 SUPPORTS = {"table": 3, "desk": 2, "cabinet": 1, "bench": 1}
 ON_FEET = {"tree": 0.16, "street lamp": 0.25, "umbrella": 0.5, "lamp": 0.6, "plant": 0.7, "bush": 0.8}
 NEVER_EXTRA = {"person", "vehicle", "animal"}
-SEATS = {"street": "bench", "park": "bench", "entrance": "bench", "car park": "bench", "home": "chair",
+SEAT_AT = {"street": "bench", "park": "bench", "entrance": "bench", "car park": "bench", "home": "chair",
          "office": "chair", "shop": "chair", "warehouse": "chair"}
 # Where one sits or puts things, where the assets do not say: metres at the model's own size.
 SEAT_HEIGHTS = {"chair": 0.46, "sofa": 0.43, "bench": 0.45, "bed": 0.5, "wheelchair": 0.5, "stroller": 0.45}
@@ -23,15 +23,14 @@ class Item:
     """One thing on its way into the picture."""
 
     __slots__ = ("thing", "noun", "model", "size", "scale", "position", "yaw", "paint", "box", "foot", "base", "look",
-                 "low", "high", "board", "holds", "rough", "texture", "warp", "extra", "id", "anchor_size", "fixed")
+                 "low", "high", "board", "warp", "extra", "id", "fixed")
 
     def __init__(self, thing, noun, model, size):
         self.thing, self.noun, self.model, self.size = thing, noun, model, size
         self.position, self.yaw, self.box = None, 0.0, None
         self.scale, self.paint, self.look, self.board = [1, 1, 1], None, None, None
         self.foot, self.base, self.low, self.high = ON_FEET.get(noun, 1.0), 0.0, 0.08, 0.75
-        self.texture = self.warp = None
-        self.extra, self.fixed = False, False
+        self.warp, self.extra, self.fixed = None, False, False
         self.id = thing.id if thing else 0
 
 

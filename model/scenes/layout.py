@@ -17,8 +17,9 @@ from math import asin, atan, cos, degrees, hypot, radians, sin, tan
 from . import catalogue, places
 from .camera import Camera, lens, log_uniform
 from .describe import finish
-from .items import HANGING, SEATS, SUPPORTS, TOPS, area, choose, clipped, make_sign, next_id, overlap, meets, seat_of, shared
-from .staging import View
+from .items import (HANGING, ON_TOP, SEAT_AT, SUPPORTS, area, choose, clipped, make_sign, meets, next_id, overlap, seat_of,
+                    shared)
+from .staging import Stage
 from .twins import twin
 
 __all__ = ["lay_out", "twin"]
@@ -154,8 +155,6 @@ def lay_out(scene, rng, width=320, height=240, style=None, assets=None):
     training in [0, 1], where 0 starts with larger things and few effects.
     """
     assets = assets or catalogue.load()
-    if isinstance(style, dict):
-        style = style.get("progress", 1.0)
     ease = 0.0 if style is None else 1.0 - max(0.0, min(1.0, style))
     items = []
     for thing in scene.things:
@@ -243,7 +242,7 @@ def attempt_view(scene, rng, assets, order, ease, attempt, table, aspect):
     camera = stand(scene, rng, place, aimed, aspect)
     if camera is None:
         return None
-    view = View(scene, assets, rng, place, camera, ease)
+    view = Stage(scene, assets, rng, place, camera, ease)
     if attempt > 2:
         for item in order:
             if item.thing.distance is None:
@@ -285,7 +284,7 @@ def apart(view):
 
 
 def needs_support(view, item):
-    small = item.noun in TOPS and max(item.size) < 0.6 or item.noun in ("lamp", "plant") and max(item.size) < 0.5
+    small = item.noun in ON_TOP and max(item.size) < 0.6 or item.noun in ("lamp", "plant") and max(item.size) < 0.5
     return small and not view.place.table and (view.room or item.noun != "plant") and view.rng.random() < 0.8 \
         and not any(i.thing.noun in SUPPORTS for i in view.items if i.thing)
 
@@ -337,7 +336,7 @@ def seat_under(view, item):
     own *= item.scale[1]
     if own < 0.1:                                  # on the ground
         return
-    noun = SEATS[view.scene.place]
+    noun = SEAT_AT[view.scene.place]
     x, y, z = item.position
     a = radians(item.yaw)
     if rng.random() < 0.65:

@@ -11,7 +11,7 @@ from .items import (AT_WALLS, HANGING, ON_FEET, ROAD_USERS, SUPPORTS, area, clip
 FULL = {"bicycle": 0.4, "ladder": 0.5, "fence": 0.5, "street lamp": 0.15, "chair": 0.55, "table": 0.55, "tree": 0.6}
 
 
-class View:
+class Stage:
     """A place with its camera, and the things that have found their spot."""
 
     def __init__(self, scene, assets, rng, place, camera, ease):

@@ -141,12 +141,12 @@ class View:
         if extra is None:
             extra = layout.get("extra") or ()
         painted = {o.get("id") for o in layout.get("objects") or () if o.get("paint")}
-        looks = {t["id"]: t.get("colour") for t in layout.get("things") or ()}
+        shades = {t["id"]: t.get("colour") for t in layout.get("things") or ()}
         self.items, by_id = [], {}
         for thing in scene.things:
             colour = thing.colour
             if colour is None and v.paintable(thing.noun) and (thing.id in painted or thing.noun not in v.PEOPLE):
-                colour = looks.get(thing.id)
+                colour = shades.get(thing.id)
             item = Item(thing.id, thing.noun, colour, seen.get(thing.id), *size)
             item.posture = thing.posture or (v.model_posture(thing.model) if thing.model else None)
             item.wearing, item.holding, item.text = thing.wearing, thing.holding, thing.text
