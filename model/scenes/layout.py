@@ -78,11 +78,11 @@ def aim(scene, rng, items, ease, attempt, room_high, table):
         anchor = rng.choice(free) if attempt % 2 == 0 else free[0]
         size = effective(anchor, angle)
         n = len(items)
-        low, high = (0.36, 0.74) if ease > 0.6 else (0.28, 0.74)
+        low, high = (0.42, 0.82) if ease > 0.6 else (0.36, 0.8)
         if n > 2:
             low, high = low * 0.8, high * 0.8
         if n > 5:
-            low, high = 0.17, 0.42
+            low, high = 0.2, 0.46
         if anchor.thing.distance == "near":
             low, high = 0.35, 0.62
         elif anchor.thing.distance == "far":
@@ -209,7 +209,7 @@ def prepare(item, ease):
     elif item.board:
         item.low, item.high = 0.1, 0.85
     else:
-        item.low, item.high = 0.17 + 0.05 * ease, 0.85
+        item.low, item.high = 0.2 + 0.05 * ease, 0.9
     if item.noun == "window":
         item.base = 0.95 if item.size[1] < 1.7 else 0.25
     elif item.noun in ("stop sign", "sign") and not item.board:

@@ -141,5 +141,17 @@ def nouns_at(place):
 _AT = {p: [(n, weight(n)) for n in NOUNS if p in places(n) and n not in WORN] for p in PLACES}
 
 
+def prefer(nouns, rest=0.0):
+    """From here on scenes show, and questions deny, these nouns; the others `rest` times as often as before."""
+    unknown = set(nouns) - set(NOUNS)
+    if unknown:
+        raise ValueError("no such nouns in %s: %s" % (THINGS_JSON, ", ".join(sorted(unknown))))
+    for noun, about in NOUNS.items():
+        if noun not in nouns:
+            about["weight"] = rest * float(about.get("weight", 1.0))
+    for options in _AT.values():
+        options[:] = [(n, weight(n)) for n, _ in options if weight(n) > 0]
+
+
 def model_posture(model):
     return MODELS.get(model, {}).get("posture")

@@ -69,18 +69,19 @@ class Ring:
     def stack(self, picks):
         """{name: tensor on the device} and the words of each picture"""
         words = [self.kept[n][2][i] for n, i in picks]
+        keys = set.intersection(*(set(self.kept[n][0]) for n, _ in picks))
         if self.device.type == "cuda":
             out, order = {}, {}
             for at, (n, i) in enumerate(picks):
                 order.setdefault(n, []).append((at, i))
             place = torch.tensor([at for x in order.values() for at, _ in x], device=self.device).argsort()
-            for key in ("large", "small", "ids", "things", "scenes"):
+            for key in keys:
                 parts = [self.kept[n][1][key][torch.tensor([i for _, i in x], device=self.device)]
                          for n, x in order.items()]
                 out[key] = torch.cat(parts)[place]
             return out, words
         return {key: torch.from_numpy(np.stack([self.kept[n][0][key][i] for n, i in picks]))
-                for key in ("large", "small", "ids", "things", "scenes")}, words
+                for key in keys}, words
 
 
 def to_pixels(large, small):
@@ -103,16 +104,19 @@ def moved(raw, rng, whole):
     def view(x, scale_up, scale_down):
         n, side = x.shape[0], x.shape[1]
         line = torch.arange(side, device=device)[None]
-        rows = (line + (dy[:n] * scale_up // scale_down)[:, None]).clamp(0, side - 1)
-        cols = (line + (dx[:n] * scale_up // scale_down)[:, None]).clamp(0, side - 1)
+        rows = (line + (2 * dy[:n] * scale_up + scale_down).div(2 * scale_down, rounding_mode="floor")[:, None]).clamp(0, side - 1)
+        cols = (line + (2 * dx[:n] * scale_up + scale_down).div(2 * scale_down, rounding_mode="floor")[:, None]).clamp(0, side - 1)
         cols = torch.where(flip[:n, None], side - 1 - cols, cols)
         return x[torch.arange(n, device=device)[:, None, None], rows[:, :, None], cols[:, None, :]]
 
+    more = {}
+    if "teacher" in raw:        # of its cells the nearest
+        more["teacher"] = view(raw["teacher"], raw["teacher"].shape[1], s)
     things = raw["things"].clone()
     x = torch.where(flip[:, None], 1 - things[..., 3], things[..., 3]) - dx[:, None] / s
     things[..., 3], things[..., 4] = x, things[..., 4] - dy[:, None] / s
     return {"large": view(raw["large"][:whole], 2, 1), "small": view(small, 1, 1),
-            "ids": view(raw["ids"], MAP, s), "things": things, "scenes": raw["scenes"]}, flip.tolist()
+            "ids": view(raw["ids"], MAP, s), "things": things, "scenes": raw["scenes"], **more}, flip.tolist()
 
 
 def augment(tiles, guided, rng, generator):
@@ -203,6 +207,8 @@ class Batcher:
                 continue
             index = {p: k + sum(len(r["small"]) for r in raws) for k, p in enumerate(used)}
             at = torch.tensor(used, device=raw["small"].device)
+            if raws and raws[0].keys() != raw.keys():
+                continue
             raws.append({k: v[at] for k, v in raw.items()})
             words += [said[p] for p in used]
             samples += some
@@ -238,6 +244,8 @@ class Batcher:
         batch.update(self.referents(samples))
         device = guided.device
         batch = {k: v.to(device, non_blocking=True) if torch.is_tensor(v) else v for k, v in batch.items()}
+        if "teacher" in raw:
+            batch["teacher"] = raw["teacher"]
         batch.update(tiles=tiles, guided=guided, owner=torch.tensor(owner, device=device), asked=samples,
                      ids_map=raw["ids"].long(), things=raw["things"], scenes=raw["scenes"].long(),
                      captions=[w["caption"] for w in words])

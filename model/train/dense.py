@@ -9,6 +9,7 @@ from pool import IDS, MAP
 
 STRETCH = 3.0       # thin things cover little of a cell
 POOLS = 4
+TEACHER = 64        # teacher.WIDTH
 
 
 class DenseHeads(nn.Module):
@@ -28,6 +29,7 @@ class DenseHeads(nn.Module):
         self.gaze = nn.Linear(width, POOLS)
         self.hidden = nn.Linear((POOLS + 1) * width, width)
         self.answer = nn.Linear(width, answers)
+        self.teacher, self.teacher_guided = nn.Linear(width, TEACHER), nn.Linear(width, TEACHER)
         self.picture, self.text = nn.Linear(width, width), nn.Linear(width, width)
         self.scale = nn.Parameter(torch.tensor([2.3, -10.0]))
         for layer in (self.whole, self.patch, self.answer):
@@ -114,6 +116,8 @@ def whole_losses(heads, grid, batch, truth):
     seen = (shares.sum(-1) > 0.3).float()
     out["depth"] = 0.3 * (F.smooth_l1_loss(found[..., k + 3].float(), depth, reduction="none") * seen).sum() \
         / seen.sum().clamp(min=1)
+    if "teacher" in batch:
+        out["teacher"] = 2 * teacher_loss(heads.teacher(rows), batch["teacher"][:b])
     mean = rows.float().mean(1)
     out["scene"] = 0.2 * scene_loss(heads.scene(mean), batch["scenes"][:b], heads.scenes)
     visible = (things[..., 7] > 30).float()[..., None]
@@ -122,6 +126,17 @@ def whole_losses(heads, grid, batch, truth):
     logits = heads.said(torch.cat([mean, rows.float().amax(1)], -1)).float()
     out["said"] = 0.05 * F.binary_cross_entropy_with_logits(logits, said, reduction="none").sum(-1).mean()
     return out
+
+
+def teacher_loss(found, truth):
+    """1 - cosine between what the features tell of the teacher's and those: [B, P, TEACHER] and int8 of any grid
+    that is a multiple of the square grid of P"""
+    b, p, d = found.shape
+    g = int(round(p ** 0.5))
+    truth = truth.float()
+    side = truth.shape[1] // g
+    truth = truth.view(b, g, side, g, side, d).mean((2, 4)).reshape(b, p, d)
+    return (1 - F.cosine_similarity(found.float(), truth, dim=-1)).mean()
 
 
 def scene_loss(found, scenes, sizes):
@@ -158,6 +173,8 @@ def guided_losses(heads, image, batch, truth, owner):
     rows = image.float()
     gaze = heads.gaze(rows).float().softmax(1)
     pooled = torch.cat([torch.einsum("npk,npd->nkd", gaze, rows).flatten(1), rows.mean(1)], -1)
+    if "teacher" in batch:
+        out["teacher_guided"] = teacher_loss(heads.teacher_guided(rows), batch["teacher"][owner])
     out["scene_guided"] = 0.1 * scene_loss(heads.scene_guided(rows.mean(1)), batch["scenes"][owner], heads.scenes)
     answers = heads.answer(F.gelu(heads.hidden(pooled))).float()
     told = (batch["answer"] >= 0).float()

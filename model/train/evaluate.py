@@ -31,6 +31,7 @@ import card as page
 import held_out
 import scores
 from held_out import find_program, write_lines
+from recipe import RECIPES
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.abspath(os.path.join(HERE, "..", ".."))
@@ -49,7 +50,12 @@ def digest(path):
 
 # ---- the set -------------------------------------------------------------------------------------
 
-def scenes(folder, pictures=800, questions=4000, guess_pictures=1500, seed=0, pack=None):
+def scenes(folder, pictures=800, questions=4000, guess_pictures=1500, seed=0, pack=None, recipe=None):
+    """`recipe`: whose nouns the scenes show; None: all."""
+    nouns = RECIPES[recipe].get("nouns") if recipe else None
+    if nouns:
+        from scenes import vocabulary
+        vocabulary.prefer(nouns)
     os.makedirs(folder, exist_ok=True)
     renderer = held_out.renderer(pack)
     each = -(-questions // pictures) + 1
@@ -269,7 +275,7 @@ def find_clips(named):
 def card(a):
     os.makedirs(a.work, exist_ok=True)
     if not os.path.exists(os.path.join(a.work, "questions.jsonl")):
-        scenes(a.work, a.pictures, a.total, pack=a.pack)
+        scenes(a.work, a.pictures, a.total, pack=a.pack, recipe=a.recipe)
     found = measure_all(a.model, a.work, find_clips(a.clips), a.ask)
     path = a.out or os.path.join(a.model, "measured.json")
     page.merge(path, found)
@@ -302,6 +308,7 @@ def main():
     c.add_argument("--pictures", type=int, default=800)
     c.add_argument("--total", type=int, default=4000)
     c.add_argument("--pack", help="scenes.pack, if not in model/scenes")
+    c.add_argument("--recipe", default="cpu", help="whose nouns the scenes show")
     c.add_argument("--clips", help="folder of real clips with questions.jsonl")
     c.add_argument("--ask", help="fusion-ask, if not in the build folder")
     c.add_argument("--out", help="default: MODEL/measured.json")
@@ -311,9 +318,10 @@ def main():
     c.add_argument("--pictures", type=int, default=800)
     c.add_argument("--total", type=int, default=4000, help="questions")
     c.add_argument("--guess-pictures", type=int, default=1500)
+    c.add_argument("--recipe", default="cpu", help="whose nouns the scenes show")
     c.add_argument("--seed", type=int, default=0)
     c.add_argument("--pack")
-    c.set_defaults(run=lambda a: scenes(a.folder, a.pictures, a.total, a.guess_pictures, a.seed, a.pack))
+    c.set_defaults(run=lambda a: scenes(a.folder, a.pictures, a.total, a.guess_pictures, a.seed, a.pack, a.recipe))
     for name in ("engine", "torch"):
         c = commands.add_parser(name)
         c.add_argument("model")

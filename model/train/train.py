@@ -38,6 +38,7 @@ from batches import Batcher, Ring, to_pixels                    # noqa: E402
 from fusion import FusionConfig, FusionModel                    # noqa: E402
 from fusion.checkpoint import export                            # noqa: E402
 from fusion.losses import answer_loss, semantic_mapping_loss    # noqa: E402
+from optimiser import Optimiser                              # noqa: E402
 from fusion.tokenizer import Tokenizer                          # noqa: E402
 from recipe import (RECIPES, build_tokenizer, family_weights, generation_config, language,  # noqa: E402
                     model_config)
@@ -259,12 +260,7 @@ class Worker:
             fixed=tuple(torch.tensor(x, device=a.device) for x in (self.batcher.before, self.batcher.between)))
         trainable = list(model.parameters()) + list(heads.parameters())
         self.trainable = trainable
-        groups = [{"params": [x for x in trainable if x.dim() > 1], "weight_decay": 0.03},
-                  {"params": [x for x in trainable if x.dim() <= 1], "weight_decay": 0.0}]
-        try:
-            self.optimiser = torch.optim.AdamW(groups, lr=a.rate, betas=(0.9, 0.98), fused=True)
-        except (RuntimeError, TypeError):
-            self.optimiser = torch.optim.AdamW(groups, lr=a.rate, betas=(0.9, 0.98))
+        self.optimiser = Optimiser(model, heads, a.rate)
         self.average = Average(model, a.average) if index == 0 else None
         self.state = {"elapsed": 0.0, "step": 0, "views": 0}
         if saved:
@@ -435,6 +431,10 @@ def start_pools(a, recipe, side):
                    "--rate", str(recipe["pool_rate"] / a.pools), "--nice", str(recipe["pool_nice"])]
         if a.pack:
             command += ["--pack", a.pack]
+        if recipe.get("nouns"):
+            command += ["--nouns", ",".join(recipe["nouns"])]
+        if a.teacher:
+            command += ["--teacher", a.teacher]
         log = open(os.path.join(a.run, "pool-%d.log" % k), "a")
         pools.append(subprocess.Popen(command, stdout=log, stderr=log, env=dict(os.environ, OMP_NUM_THREADS="1")))
     return pools
@@ -472,6 +472,7 @@ def arguments():
                    help="path of scene-render; 'stub' for trials of the code")
     p.add_argument("--pack", default=os.environ.get("SCENES_PACK"), help="scenes.pack, if not where it is built")
     p.add_argument("--pool", help="folder of the pictures (RUN/pool)")
+    p.add_argument("--teacher", help="folder of the teacher's packages (teacher.py), or 'installed'")
     p.add_argument("--pools", type=int, help="render workers; 0: the pool is filled by somebody else")
     p.add_argument("--first-pictures", type=int, default=1000, help="to wait for before the start")
     p.add_argument("--rate", type=float)
