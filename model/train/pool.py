@@ -38,6 +38,7 @@ PALETTE = {"red": (220, 30, 30), "orange": (240, 140, 20), "yellow": (240, 230, 
 IDS = 32            # 0 is scenery without a name
 MAP = 64            # side of the map of ids
 HELD_OUT_SEED = 1 << 40
+TWINS = 0.16        # of the scenes: most of them have a twin
 # How often each family is asked about a picture that allows it; training draws from these once more.
 FAMILIES = {"presence": 12, "attribute": 12, "colour": 13, "count": 16, "spatial": 20, "posture": 11, "scene": 3,
             "indoors": 2, "time": 2, "text": 3, "comparison": 5, "caption": 6, "absent": 3}
@@ -115,6 +116,15 @@ class Maker:
             print("scene %d: %s" % (seed, e), file=sys.stderr, flush=True)
             return None
         return (scene, description) if description else None
+
+    def twin(self, found, seed):
+        """(Scene, description) of the same picture with one thing changed, or None"""
+        from scenes import layout
+        rng = random.Random(seed * 31 + 7)
+        made = layout.twin(*found, rng)
+        if made:
+            self.grammar.write_caption(rng, made[0])
+        return made
 
     def item(self, scene, description, truth, picture, ids):
         large, small = squash(picture, self.side)
@@ -204,11 +214,16 @@ def draw_shard(first, count, side, questions=14, held_out=False, renderer=None, 
             raise RuntimeError("of %d scenes only %d could be laid out and asked about" % (seed - first, len(items)))
         if not found:
             continue
-        if not maker.stub:
-            process.send(found[1])
-        waiting.append(found)
-        if len(waiting) > 1:        # the renderer draws one while the next is laid out
-            finish()
+        both = [found]
+        # A quarter of the pictures are twins: what differs between them is what a question is about.
+        if not maker.stub and not maker.held_out and random.Random(seed * 13 + 5).random() < TWINS:
+            both += [x for x in [maker.twin(found, seed)] if x]
+        for one in both:
+            if not maker.stub:
+                process.send(one[1])
+            waiting.append(one)
+            if len(waiting) > 1:    # the renderer draws one while the next is laid out
+                finish()
     while waiting:
         finish()
     if own:
