@@ -39,16 +39,46 @@ void main()
         for (uint i = self; i < TILE * TEXELS_DEEP; i += 128) {
             uint line = i % TILE, t = i / TILE;
             // past the last row and column: the last ones again, which are not stored
-            TEXEL a = TEXEL(0), w = TEXEL(0);
+            TEXEL a = TEXEL(0);
+#ifndef CODES
+            TEXEL w = TEXEL(0);
+#endif
             if (t0 + t < p.k_texels) {
                 a = FETCH_A(p.a_first + min(row0 + line, p.m - 1) * p.a_stride + t0 + t);
+#ifndef CODES
                 w = FETCH_W(weight_at(min(col0 + line, w_last)) + (t0 + t) * PANEL);
+#endif
             }
             for (uint k = 0; k < P; k++) {
                 a_tile[t * P + k][line / 4][line % 4] = UNPACK(a, k);
+#ifndef CODES
                 w_tile[t * P + k][line / 4][line % 4] = UNPACK(w, k);
+#endif
             }
         }
+#ifdef CODES
+        {
+            // 16 quads of columns, 2 octets of k, 4 pairs of k in each
+            uint quad = self % 16, t = self / 16 % 2, pair = self / 32;
+            vec4 lo = vec4(0.0), hi = vec4(0.0);
+            if (t0 + t < p.k_texels) {
+                uint at = block_at(min(col0 + 4 * quad, w_last)) + (t0 + t) / 8 * BLOCK;
+                uint octet = (t0 + t) % 8;
+                vec4 scale = group_scales(FETCH_W(at), octet / 4);
+                uint k = 2 * pair;
+#ifdef Q8
+                uvec4 q = FETCH_W(at + codes_at(octet) + k / 4 * QUADS);
+                k %= 4;
+#else
+                uvec4 q = FETCH_W(at + codes_at(octet));
+#endif
+                lo = scale * CODE(q, k);
+                hi = scale * CODE(q, k + 1);
+            }
+            w_tile[t * P + 2 * pair][quad] = lo;
+            w_tile[t * P + 2 * pair + 1][quad] = hi;
+        }
+#endif
         barrier();
         for (uint k = 0; k < DEPTH; k++) {
             vec4 w = w_tile[k][group_c];

@@ -39,7 +39,12 @@ void main()
     EACH_GROUP(EACH_LANE)
 #undef ROW
 
-    uint w_at = weight_at(col), out_stride = p.out_stride, m = p.m, n = p.n, steps = p.k_texels;
+#ifdef CODES
+    uint w_at = block_at(col);
+#else
+    uint w_at = weight_at(col);
+#endif
+    uint out_stride = p.out_stride, m = p.m, n = p.n, steps = p.k_texels;
     uint out_at = p.out_first + row0 * out_stride;
 
     // rows past the end repeat the last one; they are not stored
@@ -48,11 +53,28 @@ void main()
     EACH_GROUP(START)
 
     for (uint t = 0; t < steps; t++) {
+#ifdef CODES
+        uint octet = t & 7, q_at = w_at + codes_at(octet);
+        uvec4 q0 = FETCH_W(q_at);
+        vec4 scale = group_scales(FETCH_W(w_at), octet >> 2);
+        w_at += octet == 7 ? BLOCK : 0;
+#ifdef Q8
+        uvec4 q1 = FETCH_W(q_at + QUADS);
+#define K_CODE(k) ((k) < 4 ? CODE(q0, (k) & 3) : CODE(q1, (k) & 3))
+#else
+#define K_CODE(k) CODE(q0, k)
+#endif
+        vec4 x_lo = scale * K_CODE(0), x_hi = scale * K_CODE(1), y_lo = scale * K_CODE(2),
+             y_hi = scale * K_CODE(3), z_lo = scale * K_CODE(4), z_hi = scale * K_CODE(5),
+             w_lo = scale * K_CODE(6), w_hi = scale * K_CODE(7);
+#else
         TEXEL w0 = FETCH_W(w_at), w1 = FETCH_W(w_at + 1), w2 = FETCH_W(w_at + 2),
               w3 = FETCH_W(w_at + 3);
         w_at += PANEL;
+#endif
 
 #ifdef F16
+#ifndef CODES
         // the weight's texels as vectors of the 4 columns, one for each k
 #define UNPACK(word)                                                                           \
         vec4 word##_lo, word##_hi;                                                             \
@@ -66,6 +88,7 @@ void main()
         UNPACK(y)
         UNPACK(z)
         UNPACK(w)
+#endif
 #define FETCH(g)                                                                               \
         uvec4 h##g = FETCH_A(a_at##g + t);                                                     \
         vec2 a##g##_x = UNPACK2(h##g.x), a##g##_y = UNPACK2(h##g.y),                           \

@@ -42,7 +42,11 @@ void main()
     uint lane = gl_SubgroupInvocationID;
     uint col = gl_WorkGroupID.x * (4 * LANES) + 4 * lane;
 
+#ifdef CODES
+    uint w_first = block_at(col);
+#else
     uint w_first = weight_at(col);
+#endif
     vec4 sum0 = load_bias(col), sum1 = sum0, sum2 = sum0, sum3 = sum0;
 
     for (uint t0 = 0; t0 < p.k_texels; t0 += LANES) {
@@ -62,7 +66,17 @@ void main()
             sum2 += subgroupShuffle(a2.x[i].c, l) * (wk);                                      \
         if (ROWS > 3)                                                                          \
             sum3 += subgroupShuffle(a3.x[i].c, l) * (wk);
-#ifdef F16
+#ifdef CODES
+#define WORDS(l)                                                                               \
+        K(l, 0, x, scale * CODE(w0, 0))                                                        \
+        K(l, 0, y, scale * CODE(w0, 1))                                                        \
+        K(l, 0, z, scale * CODE(w0, 2))                                                        \
+        K(l, 0, w, scale * CODE(w0, 3))                                                        \
+        K(l, 1, x, scale * CODE(W1, W1_K))                                                     \
+        K(l, 1, y, scale * CODE(W1, W1_K + 1))                                                 \
+        K(l, 1, z, scale * CODE(W1, W1_K + 2))                                                 \
+        K(l, 1, w, scale * CODE(W1, W1_K + 3))
+#elif defined(F16)
 #define WORD(l, word, i, c0, c1)                                                               \
         {                                                                                      \
             vec2 u0 = UNPACK2(w0.word), u1 = UNPACK2(w1.word),                   \
@@ -78,6 +92,30 @@ void main()
         K(l, 0, z, vec4(w0.z, w1.z, w2.z, w3.z))                                               \
         K(l, 0, w, vec4(w0.w, w1.w, w2.w, w3.w))
 #endif
+#ifdef CODES
+        // a block is whole: what is past the end of k is zero
+        uint w_at = w_first + t0 / 8 * BLOCK, octet0 = t0 % 8;
+        uvec4 s = FETCH_W(w_at);
+        vec4 scale = group_scales(s, octet0 / 4);
+#ifdef Q8
+#define FETCH_CODES(l)                                                                         \
+        uvec4 w0 = FETCH_W(w_at + codes_at(octet0 + l)),                                       \
+              w1 = FETCH_W(w_at + codes_at(octet0 + l) + QUADS);
+#define W1 w1
+#define W1_K 0
+#else
+#define FETCH_CODES(l) uvec4 w0 = FETCH_W(w_at + codes_at(octet0 + l));
+#define W1 w0
+#define W1_K 4
+#endif
+#define STEP(l)                                                                                \
+        {                                                                                      \
+            if (l == 4)                                                                        \
+                scale = group_scales(s, 1);                                                    \
+            FETCH_CODES(l)                                                                     \
+            WORDS(l)                                                                           \
+        }
+#else
         // texels past the end meet activations of zero
 #define STEP(l)                                                                                \
         {                                                                                      \
@@ -86,6 +124,7 @@ void main()
                   w3 = FETCH_W(w_at + 3);                                                      \
             WORDS(l)                                                                           \
         }
+#endif
         EACH_LANE
     }
 

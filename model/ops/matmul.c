@@ -17,6 +17,20 @@
 #include "matvec_cpu_f16_8.spv.h"
 #include "matvec_cpu_f32_4.spv.h"
 #include "matvec_cpu_f32_8.spv.h"
+#include "matmul_cpu_q4_4x8.spv.h"
+#include "matmul_cpu_q4_8x16.spv.h"
+#include "matmul_cpu_q4_8x8.spv.h"
+#include "matvec_cpu_q4_4.spv.h"
+#include "matvec_cpu_q4_8.spv.h"
+#include "matmul_q4.spv.h"
+#include "matvec_q4.spv.h"
+#include "matmul_cpu_q8_4x8.spv.h"
+#include "matmul_cpu_q8_8x16.spv.h"
+#include "matmul_cpu_q8_8x8.spv.h"
+#include "matvec_cpu_q8_4.spv.h"
+#include "matvec_cpu_q8_8.spv.h"
+#include "matmul_q8.spv.h"
+#include "matvec_q8.spv.h"
 
 #define OP "matmul"
 
@@ -28,7 +42,7 @@
 typedef struct {
     ops_table table;
     uint32_t lanes;    /* of the subgroup it is written for, 0: any */
-    ops_dtype dtype;   /* of both operands */
+    ops_dtype dtype;   /* of the weight */
     uint32_t max_rows; /* taken for products of at most so many rows */
     uint32_t tile_rows, tile_cols;
     const char *name;
@@ -51,14 +65,28 @@ static const variant variants[] = {
     VARIANT(CPU, 8, F32, MATVEC_ROWS, MATVEC_ROWS, 32, matvec_cpu_f32_8),
     VARIANT(CPU, 8, F32, 8, 8, 32, matmul_cpu_f32_8x8),
     VARIANT(CPU, 8, F32, UINT32_MAX, 16, 32, matmul_cpu_f32_8x16),
+    VARIANT(CPU, 8, Q8, MATVEC_ROWS, MATVEC_ROWS, 32, matvec_cpu_q8_8),
+    VARIANT(CPU, 8, Q8, 8, 8, 32, matmul_cpu_q8_8x8),
+    VARIANT(CPU, 8, Q8, UINT32_MAX, 16, 32, matmul_cpu_q8_8x16),
+    VARIANT(CPU, 8, Q4, MATVEC_ROWS, MATVEC_ROWS, 32, matvec_cpu_q4_8),
+    VARIANT(CPU, 8, Q4, 8, 8, 32, matmul_cpu_q4_8x8),
+    VARIANT(CPU, 8, Q4, UINT32_MAX, 16, 32, matmul_cpu_q4_8x16),
     VARIANT(CPU, 4, F16, MATVEC_ROWS, MATVEC_ROWS, 16, matvec_cpu_f16_4),
     VARIANT(CPU, 4, F16, UINT32_MAX, 8, 16, matmul_cpu_f16_4x8),
     VARIANT(CPU, 4, F32, MATVEC_ROWS, MATVEC_ROWS, 16, matvec_cpu_f32_4),
     VARIANT(CPU, 4, F32, UINT32_MAX, 8, 16, matmul_cpu_f32_4x8),
+    VARIANT(CPU, 4, Q8, MATVEC_ROWS, MATVEC_ROWS, 16, matvec_cpu_q8_4),
+    VARIANT(CPU, 4, Q8, UINT32_MAX, 8, 16, matmul_cpu_q8_4x8),
+    VARIANT(CPU, 4, Q4, MATVEC_ROWS, MATVEC_ROWS, 16, matvec_cpu_q4_4),
+    VARIANT(CPU, 4, Q4, UINT32_MAX, 8, 16, matmul_cpu_q4_4x8),
     VARIANT(FALLBACK, 0, F16, MATVEC_ROWS, MATVEC_ROWS, 32, matvec_f16),
     VARIANT(FALLBACK, 0, F16, UINT32_MAX, 64, 64, matmul_f16),
     VARIANT(FALLBACK, 0, F32, MATVEC_ROWS, MATVEC_ROWS, 32, matvec_f32),
     VARIANT(FALLBACK, 0, F32, UINT32_MAX, 64, 64, matmul_f32),
+    VARIANT(FALLBACK, 0, Q8, MATVEC_ROWS, MATVEC_ROWS, 32, matvec_q8),
+    VARIANT(FALLBACK, 0, Q8, UINT32_MAX, 64, 64, matmul_q8),
+    VARIANT(FALLBACK, 0, Q4, MATVEC_ROWS, MATVEC_ROWS, 32, matvec_q4),
+    VARIANT(FALLBACK, 0, Q4, UINT32_MAX, 64, 64, matmul_q4),
 };
 
 static const variant *
@@ -93,9 +121,11 @@ check(ops *o, gpu_cmd *cmd, const ops_matmul_args *args)
         ops_fail(cmd, OPS_ERROR_SHAPE, OP, "w: expected a weight, found none");
         return false;
     }
-    if (args->a.dtype != w->store) {
-        ops_fail(cmd, OPS_ERROR_SHAPE, OP, "a: expected %s as the weight %s is, found %s",
-                 ops_dtype_name(w->store), w->name, ops_dtype_name(args->a.dtype));
+    ops_dtype act = ops_act_dtype(w->store);
+    if (args->a.dtype != act) {
+        ops_fail(cmd, OPS_ERROR_SHAPE, OP, "a: expected %s with the weight %s in %s, found %s",
+                 ops_dtype_name(act), w->name, ops_dtype_name(w->store),
+                 ops_dtype_name(args->a.dtype));
         return false;
     }
     if (!ops_check_mat(o, cmd, OP, "a", &args->a, OPS_TYPE_ANY))
@@ -107,7 +137,7 @@ check(ops *o, gpu_cmd *cmd, const ops_matmul_args *args)
     }
     /* whole texels are read */
     ops_mat padded = args->a;
-    padded.cols = ops_round_up(w->k, ops_per_texel(w->store));
+    padded.cols = ops_round_up(w->k, ops_per_texel(act));
     if ((padded.cols > padded.stride && padded.rows > 1) ||
         (padded.rows && ops_bind(&padded).span.size % 16)) {
         ops_fail(cmd, OPS_ERROR_SHAPE, OP, "a: expected room for %u columns in every row, found %u",
@@ -120,7 +150,7 @@ check(ops *o, gpu_cmd *cmd, const ops_matmul_args *args)
         return false;
     }
     if (!ops_check_out(o, cmd, OP, "out", &args->out,
-                       OPS_TYPE_F32 | (w->store == OPS_F16 ? OPS_TYPE_F16 : 0), args->a.rows,
+                       OPS_TYPE_F32 | (act == OPS_F16 ? OPS_TYPE_F16 : 0), args->a.rows,
                        swiglu ? w->n / 2 : w->n) ||
         !ops_check_vector(cmd, OP, "bias", args->bias, w->n, true))
         return false;
@@ -160,7 +190,7 @@ product(ops *o, gpu_cmd *cmd, const ops_matmul_args *args, const ops_weight_spli
     const ops_weight *w = args->w;
     const ops_mat *residual = args->residual;
     bool swiglu = args->act == OPS_ACT_SWIGLU;
-    uint32_t per = ops_per_texel(w->store);
+    uint32_t per = ops_per_texel(args->a.dtype);
     const variant *v = choose(o, w->store, args->a.rows);
     bool matvec = v->max_rows == MATVEC_ROWS;
     ops_mat a_padded = args->a;
@@ -193,7 +223,7 @@ product(ops *o, gpu_cmd *cmd, const ops_matmul_args *args, const ops_weight_spli
     };
     gpu_kernel_desc texels = desc;
     if (v->table == OPS_TABLE_CPU) {
-        gpu_bind_kind kind = w->store == OPS_F16 ? GPU_BIND_TEXEL_U32X4 : GPU_BIND_TEXEL_F32X4;
+        gpu_bind_kind kind = args->a.dtype == OPS_F16 ? GPU_BIND_TEXEL_U32X4 : GPU_BIND_TEXEL_F32X4;
         texels.binds[0].kind = texels.binds[1].kind = kind;
         texels.binds[3].kind = GPU_BIND_TEXEL_F32X4;
     }

@@ -85,6 +85,10 @@ ops_dtype_name(ops_dtype dtype)
         return "f16";
     case OPS_BF16:
         return "bf16";
+    case OPS_Q8:
+        return "q8";
+    case OPS_Q4:
+        return "q4";
     }
     return "unknown";
 }

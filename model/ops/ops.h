@@ -22,7 +22,13 @@ typedef enum {
     OPS_ERROR_UNSUPPORTED, /* a size, type or device feature without a kernel */
 } ops_error;
 
-typedef enum { OPS_F32, OPS_F16, OPS_BF16 /* sources of weights only */ } ops_dtype;
+typedef enum {
+    OPS_F32,
+    OPS_F16,
+    OPS_BF16, /* sources of weights only */
+    OPS_Q8,   /* weights only: codes of 8 bits, see OPS_GROUP */
+    OPS_Q4,   /* the same of 4 bits */
+} ops_dtype;
 
 /* A matrix in a buffer, row-major. Element (r, c) is at element `first + r * stride + c` from byte `offset`.
  * offset: multiple of 256. first, stride: multiples of 8 (except a single row or a vector). The columns
@@ -77,18 +83,34 @@ gpu_device *ops_device(const ops *o);
 /* A matrix [n, k] packed for products on this device, on the device. */
 typedef struct ops_weight ops_weight;
 
+/* Quantised weights: value = scale * code, one scale (f16) for every row and OPS_GROUP consecutive columns,
+ * codes signed, of 8 bits (Q8: -127 .. 127; 8.5 bits a value with its scale) or 4 (Q4: -8 .. 7; 4.5).
+ * In files: a row's codes one after the other, Q4 two in a byte, the even column's in the low half; a row's
+ * scales in a matrix of their own. A last group may be shorter. */
+#define OPS_GROUP 32u
+bool ops_is_codes(ops_dtype dtype);
+/* Bytes of a row of k columns. */
+size_t ops_codes_bytes(uint32_t k, ops_dtype dtype);
+size_t ops_scales_bytes(uint32_t k);
+/* Quantises a row: the nearest codes, Q4's scales as least squares have them. A value that is not finite, or
+ * too large for a scale in f16, is an error (which names the column). Any thread. */
+bool ops_quantize_row(const float *row, uint32_t k, ops_dtype to, void *codes, void *scales,
+                      GError **error);
+
 /* Rows of a weight, as they lie in a file (row-major [n, k], any alignment, little endian). */
 typedef struct {
     const void *data;
-    ops_dtype dtype; /* F32, F16 or BF16 */
+    ops_dtype dtype; /* any */
     uint32_t n;
+    const void *scales; /* of Q8 and Q4: f16 [n, ceil(k / OPS_GROUP)] */
 } ops_weight_part;
 
 typedef struct {
     const ops_weight_part *parts; /* stacked one below the other: q, k, v as one product */
     unsigned n_parts;
     uint32_t k;
-    ops_dtype store;        /* F32 or F16 on the device; a value that f16 cannot hold is an error */
+    ops_dtype store;        /* on the device, not BF16; a value that f16 cannot hold is an error. Q8 and Q4
+                               keep a source's codes of that type, and quantise any other */
     bool interleave_halves; /* for OPS_ACT_SWIGLU: rows 0..n/2 are gates, n/2..n ups */
     const char *name;
 } ops_weight_desc;
@@ -112,7 +134,7 @@ typedef enum {
 } ops_act;
 
 typedef struct {
-    ops_mat a;            /* [m, k] activations, f32 with an f32 weight, f16 with an f16 weight */
+    ops_mat a;            /* [m, k] activations, f32 with an f32 weight, else f16 */
     const ops_weight *w;  /* [n, k] */
     gpu_buf *bias;        /* f32 [n], or NULL; with OPS_ACT_SWIGLU interleaved as the weight is: gate 0,
                              up 0, gate 1, ... */

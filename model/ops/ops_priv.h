@@ -78,13 +78,15 @@ gpu_span ops_bind_buf(gpu_buf *buf, gpu_span instead);
 
 /* Columns [col, col + n) of the product, as texels of 16 bytes: `per_texel` consecutive k of one
  * column. They lie in panels of OPS_PANEL columns, a panel being [ceil(k / per_texel)][OPS_PANEL],
- * so that a workgroup reads one stretch of memory. Zeros past k and past n. */
+ * so that a workgroup reads one stretch of memory. Zeros past k and past n. Codes: a panel is blocks
+ * of OPS_BLOCK k, each first its scales, then its codes, as shaders/lib/matmul.glsl says. */
 typedef struct {
     gpu_buf *buf;
     uint32_t col, n; /* col is a multiple of OPS_PANEL */
 } ops_weight_split;
 
 #define OPS_PANEL 32u
+#define OPS_BLOCK 64u
 
 struct ops_weight {
     uint32_t n, k;
@@ -95,7 +97,17 @@ struct ops_weight {
     ops_weight_split *splits;
 };
 
-/* k of a texel */
+/* OPS_GROUP finite values as codes; false if f16 cannot hold their scale. */
+bool ops_quantize_group(const float *x, ops_dtype to, int8_t *codes, uint16_t *scale);
+
+/* The type of activations that meet a weight stored so. */
+static inline ops_dtype
+ops_act_dtype(ops_dtype store)
+{
+    return store == OPS_F32 ? OPS_F32 : OPS_F16;
+}
+
+/* k of a texel of activations, and of a weight of the same type */
 static inline uint32_t
 ops_per_texel(ops_dtype dtype)
 {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "half.h"
 #include "ops_priv.h"
 
 #include <math.h>
@@ -8,67 +9,11 @@
  * needs beside the mapped file and the device's copy. */
 #define CHUNK_BYTES (4u << 20)
 
-static inline uint32_t
-load_u32(const uint8_t *bytes)
-{
-    uint32_t v;
-    memcpy(&v, bytes, 4);
-    return GUINT32_FROM_LE(v);
-}
-
-static inline uint16_t
-load_u16(const uint8_t *bytes)
-{
-    uint16_t v;
-    memcpy(&v, bytes, 2);
-    return GUINT16_FROM_LE(v);
-}
-
-/* Bits of an f32 to bits of an f16, to nearest even. A finite value too large becomes infinite. */
-static inline uint16_t
-f32_to_f16(uint32_t u)
-{
-    uint32_t sign = u >> 16 & 0x8000, a = u & 0x7fffffff;
-
-    if (a >= 0x47800000) /* 65536 and more, infinity, NaN */
-        return (uint16_t) (sign | 0x7c00 | (a > 0x7f800000 ? 0x200 : 0));
-    if (a < 0x38800000) { /* subnormal: a sum whose last bit has the weight of theirs rounds */
-        union {
-            uint32_t u;
-            float f;
-        } x = {a}, magic = {0x3f000000}; /* 0.5 */
-        x.f += magic.f;
-        return (uint16_t) (sign | (x.u - magic.u));
-    }
-    a += 0xc8000000 + 0xfff + (a >> 13 & 1); /* exponent bias 127 to 15; a carry into it is right */
-    return (uint16_t) (sign | a >> 13);
-}
-
-static inline uint32_t
-f16_to_f32(uint16_t h)
-{
-    union {
-        uint32_t u;
-        float f;
-    } x, magic = {0x38800000}; /* 2^-14 */
-    uint32_t sign = (uint32_t) (h & 0x8000) << 16;
-
-    x.u = (uint32_t) (h & 0x7fff) << 13;
-    if ((h & 0x7c00) == 0x7c00) {
-        x.u += 0x70000000; /* infinity, NaN */
-    } else if (h & 0x7c00) {
-        x.u += 0x38000000;
-    } else {
-        x.u += 0x38800000;
-        x.f -= magic.f;
-    }
-    return sign | x.u;
-}
-
 /* One row of the source. */
 typedef struct {
     const uint8_t *data;
     ops_dtype dtype;
+    const uint8_t *scales; /* of codes */
 } source_row;
 
 static source_row
@@ -80,8 +25,22 @@ find_row(const ops_weight_desc *desc, uint32_t n, uint32_t row)
     while (row >= desc->parts[i].n)
         row -= desc->parts[i++].n;
     const ops_weight_part *part = &desc->parts[i];
+    if (ops_is_codes(part->dtype)) {
+        return (source_row){
+            (const uint8_t *) part->data + row * ops_codes_bytes(desc->k, part->dtype), part->dtype,
+            (const uint8_t *) part->scales + row * ops_scales_bytes(desc->k)};
+    }
     uint64_t offset = (uint64_t) row * desc->k * ops_dtype_size(part->dtype);
-    return (source_row){(const uint8_t *) part->data + offset, part->dtype};
+    return (source_row){(const uint8_t *) part->data + offset, part->dtype, NULL};
+}
+
+static inline int
+code_at(const uint8_t *codes, ops_dtype dtype, uint32_t k)
+{
+    if (dtype == OPS_Q8)
+        return (int8_t) codes[k];
+    int nibble = codes[k / 2] >> (k % 2 * 4) & 15;
+    return nibble - (nibble & 8) * 2;
 }
 
 static inline uint32_t
@@ -92,6 +51,15 @@ load_f32(const source_row *row, uint32_t k)
         return f16_to_f32(load_u16(row->data + 2 * (uint64_t) k));
     case OPS_BF16:
         return (uint32_t) load_u16(row->data + 2 * (uint64_t) k) << 16;
+    case OPS_Q8:
+    case OPS_Q4: {
+        union {
+            uint32_t u;
+            float f;
+        } x = {f16_to_f32(load_u16(row->scales + k / OPS_GROUP * 2))};
+        x.f *= (float) code_at(row->data, row->dtype, k);
+        return x.u;
+    }
     default:
         return load_u32(row->data + 4 * (uint64_t) k);
     }
@@ -143,6 +111,81 @@ pack_column(const ops_weight_desc *desc, const source_row *row, uint32_t row_ind
 }
 
 static bool
+fail_value(const ops_weight_desc *desc, uint32_t row, uint32_t k, const char *expected, float found,
+           GError **error)
+{
+    g_set_error(error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
+                "%s: row %u, column %u: expected %s, found %g",
+                desc->name ? desc->name : "a weight", row, k, expected, (double) found);
+    return false;
+}
+
+/* One group of a row as codes. Codes that are stored as they shall be are taken over. */
+static bool
+group_codes(const ops_weight_desc *desc, const source_row *row, uint32_t row_index, uint32_t first,
+            int8_t *codes, uint16_t *scale, GError **error)
+{
+    uint32_t n = MIN(OPS_GROUP, desc->k - first);
+    float x[OPS_GROUP] = {0};
+
+    if (row->scales) {
+        *scale = load_u16(row->scales + first / OPS_GROUP * 2);
+        if ((*scale & 0x7c00) == 0x7c00)
+            return fail_value(desc, row_index, first, "a finite scale", NAN, error);
+    }
+    if (row->dtype == desc->store) {
+        for (uint32_t i = 0; i < n; i++)
+            codes[i] = (int8_t) code_at(row->data, row->dtype, first + i);
+        memset(codes + n, 0, OPS_GROUP - n);
+        return true;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t bits = load_f32(row, first + i);
+        memcpy(&x[i], &bits, 4);
+        if (!isfinite(x[i]))
+            return fail_value(desc, row_index, first + i, "a finite value", x[i], error);
+    }
+    if (ops_quantize_group(x, desc->store, codes, scale))
+        return true;
+    return fail_value(desc, row_index, first, "values whose scale f16 holds; use precision f32",
+                      x[0], error);
+}
+
+/* As pack_column, of codes: dst is the panel, of which this is column `at`. The layout is that of
+ * shaders/lib/matmul.glsl. */
+static bool
+pack_codes(const ops_weight_desc *desc, const source_row *row, uint32_t row_index, uint8_t *dst,
+           uint32_t at, GError **error)
+{
+    const uint32_t quads = OPS_PANEL / 4, step = 16 * quads;
+    const uint32_t block = (uint32_t) ops_weight_bytes(OPS_PANEL, OPS_BLOCK, desc->store);
+    uint8_t *word = dst + 16 * (at / 4) + 4 * (at % 4);
+
+    for (uint32_t first = 0; first < desc->k; first += OPS_GROUP) {
+        int8_t codes[OPS_GROUP];
+        uint16_t scale;
+        if (!group_codes(desc, row, row_index, first, codes, &scale, error))
+            return false;
+        uint32_t group = first / OPS_GROUP % 2;
+        uint8_t *in_block = word + (size_t) (first / OPS_BLOCK) * block;
+        uint16_t le = GUINT16_TO_LE(scale);
+        memcpy(in_block + 2 * group, &le, 2);
+        if (desc->store == OPS_Q8) {
+            uint8_t *to = in_block + (1 + 8 * group) * step;
+            for (uint32_t i = 0; i < OPS_GROUP; i += 4, to += step)
+                memcpy(to, codes + i, 4);
+        } else {
+            uint8_t *to = in_block + (1 + 4 * group) * step;
+            for (uint32_t i = 0; i < OPS_GROUP; i += 8, to += step) {
+                for (uint32_t j = 0; j < 4; j++)
+                    to[j] = (uint8_t) ((codes[i + 2 * j] & 15) | codes[i + 2 * j + 1] << 4);
+            }
+        }
+    }
+    return true;
+}
+
+static bool
 upload_split(const ops_weight_desc *desc, uint32_t n, const ops_weight_split *s, GError **error)
 {
     size_t panel = ops_weight_bytes(OPS_PANEL, desc->k, desc->store);
@@ -158,8 +201,11 @@ upload_split(const ops_weight_desc *desc, uint32_t n, const ops_weight_split *s,
         for (uint32_t c = c0; c < c1; c++) {
             source_row row = find_row(desc, n, s->col + c);
             uint32_t at = c - c0;
-            if (!pack_column(desc, &row, s->col + c,
-                             packed + at / OPS_PANEL * panel + 16 * (at % OPS_PANEL), error))
+            uint8_t *dst = packed + at / OPS_PANEL * panel;
+            bool ok = ops_is_codes(desc->store)
+                          ? pack_codes(desc, &row, s->col + c, dst, at % OPS_PANEL, error)
+                          : pack_column(desc, &row, s->col + c, dst + 16 * (at % OPS_PANEL), error);
+            if (!ok)
                 return false;
         }
         if (!gpu_buf_write(s->buf, first * (uint64_t) panel, packed, here * (uint64_t) panel,
@@ -178,8 +224,7 @@ split_cols(const ops *o, uint32_t n, uint32_t k, ops_dtype store)
         bytes = MIN(bytes, (uint64_t) o->info->max_texels * 16);
     /* the kernels count texels in 32 bits, signed in a fetch */
     bytes = MIN(bytes, (uint64_t) INT32_MAX * 16);
-    uint64_t cols = bytes / (16 * (uint64_t) ops_div_up(k, ops_per_texel(store)));
-    cols = cols / OPS_PANEL * OPS_PANEL;
+    uint64_t cols = bytes / ops_weight_bytes(OPS_PANEL, k, store) * OPS_PANEL;
     return (uint32_t) MIN(cols, ops_round_up(n, OPS_PANEL));
 }
 
@@ -198,9 +243,9 @@ ops_weight_new(ops *o, const ops_weight_desc *desc, GError **error)
                     name, INT32_MAX, n, desc->k);
         return NULL;
     }
-    if (desc->store != OPS_F32 && desc->store != OPS_F16) {
+    if (desc->store == OPS_BF16) {
         g_set_error(error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
-                    "%s: expected f32 or f16 on the device, found %s", name,
+                    "%s: expected f32, f16, q8 or q4 on the device, found %s", name,
                     ops_dtype_name(desc->store));
         return NULL;
     }
@@ -266,5 +311,9 @@ ops_weight_k(const ops_weight *w)
 uint64_t
 ops_weight_bytes(uint32_t n, uint32_t k, ops_dtype store)
 {
+    if (ops_is_codes(store)) {
+        uint64_t block = OPS_BLOCK * (store == OPS_Q8 ? 8 : 4) / 8 + OPS_BLOCK / OPS_GROUP * 2;
+        return block * ops_round_up(n, OPS_PANEL) * ops_div_up(k, OPS_BLOCK);
+    }
     return 16 * (uint64_t) ops_round_up(n, OPS_PANEL) * ops_div_up(k, ops_per_texel(store));
 }

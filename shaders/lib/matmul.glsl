@@ -3,6 +3,7 @@
 // for f16 operands, and TEXELS to read them through texel views. One texel holds P consecutive k of a row
 // of the activations or of a column of the weight. The weight is stored in panels of 32 columns, so that a
 // workgroup reads one stretch of memory: a panel holds 32 texels for every step of P along k.
+// With F16 and Q8 or Q4 the weight holds codes instead, see below.
 #include "lib/activation.glsl"
 
 layout(constant_id = 0) const uint ACT = 0;
@@ -69,6 +70,40 @@ uint weight_at(uint col)
 {
     return col / PANEL * (p.k_texels * PANEL) + col % PANEL;
 }
+
+#if defined(Q8) || defined(Q4)
+#define CODES
+// A weight of codes (signed, 8 or 4 bits): value = scale * code, a scale for every column and 32 k. A texel
+// holds the codes of 4 neighbouring columns, a word each: 4 k (Q8) or 8 k (Q4), lowest k in the lowest bits.
+// Blocks of 64 k follow each other in a panel: first 8 texels of scales (words: the halves of both
+// groups), then 8 texels for every such step along k.
+#define QUADS (PANEL / 4)
+#ifdef Q8
+#define OCTET_TEXELS 2
+#define CODE(words, k) vec4(ivec4((words) << (24 - 8 * (k))) >> 24)
+#else
+#define OCTET_TEXELS 1
+#define CODE(words, k) vec4(ivec4((words) << (28 - 4 * (k))) >> 28)
+#endif
+#define BLOCK (QUADS * (1 + 8 * OCTET_TEXELS))
+
+// The texel of scales of columns col .. col + 3 in block 0; the next blocks follow BLOCK apart.
+uint block_at(uint col)
+{
+    return col / PANEL * ((p.k_texels + 7) / 8 * BLOCK) + col % PANEL / 4;
+}
+// From there to the (first) texel of codes of 8 k, octet 0 to 7 of the block.
+uint codes_at(uint octet)
+{
+    return QUADS * (1 + octet * OCTET_TEXELS);
+}
+// Scales of 4 columns for group 0 or 1 of a block.
+vec4 group_scales(uvec4 texel, uint group)
+{
+    uvec4 h = texel >> (16 * group);
+    return vec4(UNPACK2(h.x).x, UNPACK2(h.y).x, UNPACK2(h.z).x, UNPACK2(h.w).x);
+}
+#endif
 
 // Bias of columns col .. col + 3 of the product; past the end the last one's.
 vec4 load_bias(uint col)

@@ -17,10 +17,36 @@ typedef struct {
     bool columns;           /* operands and output are column ranges of wider matrices */
     uint32_t split;         /* columns that one binding of the weight takes; 0: all */
     uint32_t slice;         /* columns that one dispatch may make; 0: all */
+    ops_dtype codes;        /* Q8, Q4: the weight's; else it has the activations' type */
 } product;
 
+/* Quantises [n, k] values in place; the codes and scales as a file has them. */
+static uint8_t *
+quantize(op_env *env, float *values, const product *c, uint16_t **scales_out)
+{
+    size_t row_bytes = ops_codes_bytes(c->k, c->codes), row_scales = ops_scales_bytes(c->k) / 2;
+    uint8_t *codes = g_malloc(c->n * row_bytes);
+    uint16_t *scales = g_new(uint16_t, c->n * row_scales);
+    g_autofree float *floats = g_new(float, c->n *row_scales);
+
+    op_own(env, codes, g_free);
+    op_own(env, scales, g_free);
+    for (uint32_t r = 0; r < c->n; r++) {
+        g_autoptr(GError) error = NULL;
+        ops_quantize_row(values + (size_t) r * c->k, c->k, c->codes, codes + r * row_bytes,
+                         scales + r * row_scales, &error);
+        g_assert_no_error(error);
+    }
+    for (size_t i = 0; i < c->n * row_scales; i++)
+        floats[i] = op_from_f16(scales[i]);
+    ref_dequantize(codes, floats, c->codes == OPS_Q4, c->n, c->k, values);
+    *scales_out = scales;
+    return codes;
+}
+
+/* Of codes: values become what the codes stand for. */
 static ops_weight *
-make_weight(op_env *env, const float *values, const product *c)
+make_weight(op_env *env, float *values, const product *c)
 {
     g_autoptr(GError) error = NULL;
     /* three parts, as q, k, v; the source's type is the stored one */
@@ -30,7 +56,11 @@ make_weight(op_env *env, const float *values, const product *c)
     const uint8_t *data = (const uint8_t *) values;
     uint32_t size = 4;
 
-    if (env->act == OPS_F16) {
+    ops_dtype store = ops_is_codes(c->codes) ? c->codes : env->act;
+    uint16_t *scales = NULL;
+    if (ops_is_codes(store)) {
+        data = quantize(env, values, c, &scales);
+    } else if (env->act == OPS_F16) {
         halves = g_new(uint16_t, (size_t) c->n * c->k);
         for (size_t i = 0; i < (size_t) c->n * c->k; i++)
             halves[i] = op_to_f16(values[i]);
@@ -38,15 +68,17 @@ make_weight(op_env *env, const float *values, const product *c)
         size = 2;
     }
     for (unsigned i = 0; i < 3; i++) {
-        parts[i].data = data + (size_t) third * i * c->k * size;
-        parts[i].dtype = env->act;
+        size_t row = (size_t) third * i;
+        parts[i].data = data + row * (scales ? ops_codes_bytes(c->k, store) : (size_t) c->k * size);
+        parts[i].scales = scales ? scales + row * (ops_scales_bytes(c->k) / 2) : NULL;
+        parts[i].dtype = store;
         parts[i].n = i < 2 ? third : c->n - 2 * third;
     }
     const ops_weight_desc desc = {
         .parts = parts,
         .n_parts = 3,
         .k = c->k,
-        .store = env->act,
+        .store = store,
         .interleave_halves = c->act == OPS_ACT_SWIGLU,
         .name = "weight",
     };
@@ -54,7 +86,7 @@ make_weight(op_env *env, const float *values, const product *c)
     const gpu_device_info *info = env->o->info;
     gpu_device_info small = *info;
     if (c->split) {
-        small.max_binding_bytes = ops_weight_bytes(32, c->k, env->act) / 32 * c->split;
+        small.max_binding_bytes = ops_weight_bytes(32, c->k, store) / 32 * c->split;
         env->o->info = &small;
     }
     ops_weight *w = ops_weight_new(env->o, &desc, &error);
@@ -111,13 +143,14 @@ run_product(op_env *env, const void *arg)
     else
         out = op_output(env, "out", c->m, out_n, out_type);
 
+    ops_weight *w = make_weight(env, wv, c);
     const double slice_flops = env->o->slice_flops;
     if (c->slice)
         env->o->slice_flops = 2.0 * c->m * c->k * c->slice;
     ops_matmul(env->o, env->cmd,
                &(ops_matmul_args){
                    .a = a->m,
-                   .w = make_weight(env, wv, c),
+                   .w = w,
                    .bias = bias ? op_vector(env, "bias", device_bias, c->n) : NULL,
                    .act = c->act,
                    .residual = residual ? &residual->m : NULL,
@@ -371,6 +404,17 @@ add_cases(void)
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++)
         op_add("matmul", cases[i].name, cases[i].types, run_product, &cases[i].c);
+
+    /* all of them with weights of codes */
+    static product codes[2][G_N_ELEMENTS(cases)];
+    for (unsigned q = 0; q < 2; q++) {
+        for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+            g_autofree char *name = g_strconcat(cases[i].name, q ? "/q4" : "/q8", NULL);
+            codes[q][i] = cases[i].c;
+            codes[q][i].codes = q ? OPS_Q4 : OPS_Q8;
+            op_add("matmul", name, cases[i].types & OP_F16, run_product, &codes[q][i]);
+        }
+    }
 
     op_add("weight", "source_types", OP_BOTH, source_types, NULL);
     op_add("matmul", "half_rounding", OP_F16, half_rounding, NULL);

@@ -54,3 +54,23 @@ ref_matmul_magnitude(const float *a, const float *w, const float *bias, size_t m
         }
     }
 }
+
+void
+ref_dequantize(const uint8_t *codes, const float *scales, bool four, size_t n, size_t k, float *out)
+{
+    size_t row_bytes = four ? (k + 1) / 2 : k, row_scales = (k + 31) / 32;
+
+    for (size_t r = 0; r < n; r++) {
+        for (size_t i = 0; i < k; i++) {
+            int code;
+            if (four) {
+                code = codes[r * row_bytes + i / 2] / (i % 2 ? 16 : 1) % 16;
+                code -= code > 7 ? 16 : 0;
+            } else {
+                code = codes[r * row_bytes + i];
+                code -= code > 127 ? 256 : 0;
+            }
+            out[r * k + i] = scales[r * row_scales + i / 32] * (float) code;
+        }
+    }
+}

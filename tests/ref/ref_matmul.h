@@ -2,6 +2,7 @@
 /* ref_matmul.h: what ops_matmul computes, in plain C and in double. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,12 @@ double ref_activate(ref_act act, double x);
 void ref_matmul(const float *a, const float *w, const float *bias, ref_act act,
                 const float *residual, size_t residual_rows, size_t m, size_t n, size_t k,
                 double *out);
+
+/* The values of n rows of k codes of 8 or (`four`) 4 bits as they lie in a file: 4-bit codes two in
+ * a byte, the even column's in the low half; a scale, already a float, for every 32 columns of a
+ * row. */
+void ref_dequantize(const uint8_t *codes, const float *scales, bool four, size_t n, size_t k,
+                    float *out);
 
 /* The sum of the magnitudes that ref_matmul adds before the activation, [m, n]: what rounding
  * errors are proportional to. */
