@@ -53,8 +53,8 @@ precision_type(void)
         {FUSION_PRECISION_AUTO, "As stored, the next smaller one if that does not fit", "auto"},
         {FUSION_PRECISION_F32, "32 bit floating point", "f32"},
         {FUSION_PRECISION_F16, "16 bit floating point", "f16"},
-        {FUSION_PRECISION_Q8, "8 bit blocks; not in this version", "q8"},
-        {FUSION_PRECISION_Q4, "4 bit blocks; not in this version", "q4"},
+        {FUSION_PRECISION_Q8, "8 bit codes, a scale for 32", "q8"},
+        {FUSION_PRECISION_Q4, "4 bit codes, a scale for 32; 8 bits outside the decoder", "q4"},
         {0, NULL, NULL},
     };
     if (g_once_init_enter(&type))

@@ -103,7 +103,7 @@ fmt_f32_to_f16_n(const float *in, guint64 n, void *halves)
 void
 fmt_tensor_to_f32(const fmt_tensor *t, guint64 first, guint64 n, float *out)
 {
-    g_return_if_fail(t->dtype != FMT_OTHER);
+    g_return_if_fail(fmt_is_float(t->dtype));
     g_return_if_fail(first <= t->n_elements && n <= t->n_elements - first);
     const guint8 *in = (const guint8 *) t->data + first * fmt_dtype_size(t->dtype);
 
@@ -126,6 +126,8 @@ fmt_tensor_to_f32(const fmt_tensor *t, guint64 first, guint64 n, float *out)
                 out[i] = float_of(GUINT32_FROM_LE(bits_of(out[i])));
         }
         break;
+    case FMT_I8:
+    case FMT_U8:
     case FMT_OTHER:
         break;
     }

@@ -18,7 +18,7 @@ struct _fmt_checkpoint {
     GHashTable *by_name;   /* name -> fmt_tensor * */
 };
 
-/* What the format defines. Only the first three are read; the sizes of the others still serve to
+/* What the format defines. Of FMT_OTHER nothing is read; the sizes of the others still serve to
  * check the file. */
 static const struct {
     const char *name;
@@ -28,14 +28,23 @@ static const struct {
     {"F32", FMT_F32, 4},    {"F16", FMT_F16, 2},       {"BF16", FMT_BF16, 2},
     {"F64", FMT_OTHER, 8},  {"I64", FMT_OTHER, 8},     {"U64", FMT_OTHER, 8},
     {"I32", FMT_OTHER, 4},  {"U32", FMT_OTHER, 4},     {"I16", FMT_OTHER, 2},
-    {"U16", FMT_OTHER, 2},  {"I8", FMT_OTHER, 1},      {"U8", FMT_OTHER, 1},
+    {"U16", FMT_OTHER, 2},  {"I8", FMT_I8, 1},         {"U8", FMT_U8, 1},
     {"BOOL", FMT_OTHER, 1}, {"F8_E4M3", FMT_OTHER, 1}, {"F8_E5M2", FMT_OTHER, 1},
 };
 
 gsize
 fmt_dtype_size(fmt_dtype dtype)
 {
-    return dtype == FMT_F32 ? 4 : dtype == FMT_F16 || dtype == FMT_BF16 ? 2 : 0;
+    return dtype == FMT_F32                        ? 4
+           : dtype == FMT_F16 || dtype == FMT_BF16 ? 2
+           : dtype == FMT_I8 || dtype == FMT_U8    ? 1
+                                                   : 0;
+}
+
+gboolean
+fmt_is_float(fmt_dtype dtype)
+{
+    return dtype == FMT_F32 || dtype == FMT_F16 || dtype == FMT_BF16;
 }
 
 const char *
@@ -44,6 +53,8 @@ fmt_dtype_name(fmt_dtype dtype)
     return dtype == FMT_F32    ? "F32"
            : dtype == FMT_F16  ? "F16"
            : dtype == FMT_BF16 ? "BF16"
+           : dtype == FMT_I8   ? "I8"
+           : dtype == FMT_U8   ? "U8"
                                : "other";
 }
 
@@ -223,6 +234,32 @@ read_header(const char *path, const guint8 *bytes, gsize size, guint64 *header_s
         return NULL;
     }
     return fmt_json_parse(path, (const char *) bytes + 8, (gsize) *header_size, error);
+}
+
+GHashTable *
+fmt_safetensors_metadata(const char *path, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    if (!fmt_file_check(path, error))
+        return NULL;
+    g_autoptr(GMappedFile) map = g_mapped_file_new(path, FALSE, &why);
+    if (!map) {
+        g_set_error(error, FMT_ERROR, FMT_ERROR_READ, "%s: %s", path, why->message);
+        return NULL;
+    }
+    guint64 size;
+    g_autoptr(fmt_json) header = read_header(path, (const guint8 *) g_mapped_file_get_contents(map),
+                                             g_mapped_file_get_length(map), &size, error);
+    if (!header)
+        return NULL;
+    GHashTable *table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    const cJSON *entry;
+    cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(header->root, "__metadata__"))
+    {
+        if (cJSON_IsString(entry))
+            g_hash_table_insert(table, g_strdup(entry->string), g_strdup(entry->valuestring));
+    }
+    return table;
 }
 
 /* Maps one file and adds its tensors. */
@@ -426,7 +463,7 @@ fmt_checkpoint_get(const fmt_checkpoint *cp, const char *name, GError **error)
                     "%s: expected a tensor \"%s\", found none of that name", cp->folder, name);
         return NULL;
     }
-    if (t->dtype == FMT_OTHER) {
+    if (!fmt_is_float(t->dtype)) {
         g_set_error(error, FMT_ERROR, FMT_ERROR_UNSUPPORTED,
                     "%s: tensor \"%s\": expected dtype F32, F16 or BF16, found %s", t->file, name,
                     t->dtype_name);

@@ -29,6 +29,8 @@ typedef enum {
     FMT_F32,
     FMT_F16,
     FMT_BF16,
+    FMT_I8, /* these two are no values by themselves, only parts of quantised weights */
+    FMT_U8,
     FMT_OTHER, /* a dtype that is not read here; dtype_name says which */
 } fmt_dtype;
 
@@ -56,12 +58,15 @@ guint fmt_checkpoint_size(const fmt_checkpoint *cp);
 /* Sorted by name (strcmp). i < size. */
 const fmt_tensor *fmt_checkpoint_nth(const fmt_checkpoint *cp, guint i);
 
+/* F32, F16 or BF16: what fmt_tensor_to_f32 reads. */
+gboolean fmt_is_float(fmt_dtype dtype);
+
 /* NULL if absent. Opening a checkpoint that holds tensors of other dtypes (I64 position ids, ...)
  * succeeds, since nobody may want them: such a tensor is found with dtype FMT_OTHER, and whoever
  * needs it refuses it; fmt_checkpoint_get does both. */
 const fmt_tensor *fmt_checkpoint_find(const fmt_checkpoint *cp, const char *name);
 
-/* As find, but an absent tensor (FMT_ERROR_NOT_FOUND) and one of dtype FMT_OTHER
+/* As find, but an absent tensor (FMT_ERROR_NOT_FOUND) and one that is not fmt_is_float
  * (FMT_ERROR_UNSUPPORTED) are errors that name the file and the tensor. */
 const fmt_tensor *fmt_checkpoint_get(const fmt_checkpoint *cp, const char *name, GError **error);
 
@@ -70,11 +75,12 @@ char *fmt_shape_string(const guint64 *shape, guint n_dims);
 
 /* Bytes of one element; 0 for FMT_OTHER. */
 gsize fmt_dtype_size(fmt_dtype dtype);
-/* "F32", "F16", "BF16", "other". */
+/* "F32", "F16", "BF16", "I8", "U8", "other". */
 const char *fmt_dtype_name(fmt_dtype dtype);
 
 /* Elements first .. first+n-1, counted over the whole tensor, converted exactly. It is the
- * caller's mistake (g_return_if_fail) to ask for others than t->n_elements has or for FMT_OTHER. */
+ * caller's mistake (g_return_if_fail) to ask for others than t->n_elements has, or without
+ * fmt_is_float. */
 void fmt_tensor_to_f32(const fmt_tensor *t, guint64 first, guint64 n, float *out);
 
 /* IEEE 754 binary16. To f16: rounded to nearest, ties to even; magnitudes of 65520 and more become
@@ -89,6 +95,9 @@ float fmt_bf16_to_f32(guint16 bits);
 /* Whole runs of the above; in and out need not be aligned and must not overlap. */
 void fmt_f16_to_f32_n(const void *halves, guint64 n, float *out);
 void fmt_f32_to_f16_n(const float *in, guint64 n, void *halves);
+
+/* The `__metadata__` of one file, string -> string (empty where there is none); g_hash_table_unref. */
+GHashTable *fmt_safetensors_metadata(const char *path, GError **error);
 
 /* Writes a safetensors file (tensors in the order given, their data beginning at a multiple of 64,
  * through a temporary file that is renamed over path). Used are name, dtype (not FMT_OTHER),

@@ -127,7 +127,18 @@ typedef struct net_model net_model;
 typedef enum {
     NET_F32, /* weights and activations f32: what parity is measured with */
     NET_F16, /* weights and activations f16, accumulation and residual stream f32 */
-} net_precision;
+    /* As NET_F16 with weights as codes with a scale in f16 for every 32 of a row. Everywhere finer: norms and
+     * biases (f32), embeddings (f16: rows are looked up, no product reads the table) and the patch embedding
+     * (f16: small, and every other layer sees what it makes). */
+    NET_Q8, /* 8-bit codes */
+    NET_Q4, /* 4-bit codes in the decoder's layers, which hold most values; 8-bit ones in the vision encoder,
+               the projectors and the alignment layers, whose errors every layer behind them inherits, and in
+               the output matrix, whose errors are the logits' */
+} net_precision; /* each smaller than the one before */
+/* "f32", "f16", "q8", "q4". */
+const char *net_precision_name(net_precision precision);
+/* The precision that a checkpoint is stored in: f32 for F32, f16 for F16 and BF16, or that of its codes. */
+net_precision net_stored_precision(const fmt_checkpoint *checkpoint);
 
 /* Bytes of device memory that the model, one state and `frames` frames (of the default q) will take. */
 uint64_t net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context,
@@ -139,6 +150,25 @@ uint64_t net_model_predict_bytes(const net_config *c, net_precision precision, u
 bool net_model_check(const net_config *config, const fmt_checkpoint *checkpoint, GError **error);
 
 typedef void (*net_progress_fn)(double fraction, void *user);
+
+/* ---- quantising ahead --------------------------------------------------------------------- */
+
+typedef struct {
+    uint64_t bytes_in, bytes_out; /* of tensors */
+    unsigned files, kept;         /* safetensors files made, and found ready from an earlier run */
+} net_quantize_result;
+
+/* Writes the checkpoint with the weights of products as NET_Q8 or NET_Q4 has them into folder `out`, which is
+ * made, with the other files of the checkpoint's folder (configuration, tokenizer) beside them; net_model_new
+ * loads the result as it is. A weight NAME [n, k] becomes NAME (I8 [n, k], or U8 [n, ceil(k / 2)]) and
+ * NAME_scale (F16 [n, ceil(k / 32)]), as ops.h describes codes; metadata `quantization` (q8 or q4),
+ * `group_size` and `source` (a digest of what it was made from). Tensors that the model never uses are left
+ * out. Files of at most about half a GiB appear whole, one by one: the same call after an interruption keeps
+ * those that are there. Nothing is ever overwritten: `out` with other contents, or the input's own folder, is
+ * NET_ERROR_ARGUMENT; so is a checkpoint that is quantised already. */
+bool net_quantize(const net_config *config, const fmt_checkpoint *checkpoint, net_precision precision,
+                  const char *out, net_progress_fn progress, void *user, GCancellable *cancel,
+                  net_quantize_result *result, GError **error);
 
 /* Binds the checkpoint's tensors by name, checks every shape (all faults in one error) and uploads them.
  * `config` is copied; `checkpoint` is only read during the call; the model keeps a reference to the device.

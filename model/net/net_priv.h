@@ -67,6 +67,9 @@ bool net_weights_load(net_weights *w, ops *o, const net_config *c, fmt_checkpoin
                       GCancellable *cancel, GError **error);
 void net_weights_clear(net_weights *w, const net_config *c);
 uint64_t net_weights_bytes(const net_config *c, net_precision precision);
+/* Tensor name -> the ops_dtype that it has in files of this precision: OPS_Q8, OPS_Q4, or OPS_F32 for "as it
+ * is". Tensors that are not in it are not used. */
+GHashTable *net_weights_files(const net_config *c, net_precision precision);
 
 /* ---- memory (memory.c) -------------------------------------------------------------------- */
 

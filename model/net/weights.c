@@ -18,6 +18,7 @@ typedef struct {
     char *name;
     unsigned n_dims;
     uint64_t shape[4];
+    bool codes; /* may be codes in a file: [n, k] of a product */
 } tensor_decl;
 
 typedef enum { TO_WEIGHT, TO_VECTOR, TO_TABLE } decl_kind;
@@ -40,8 +41,10 @@ typedef struct {
 typedef struct {
     const net_config *c;
     net_weights *w;
-    ops_dtype act;
-    GArray *tensors; /* tensor_decl */
+    ops_dtype act;          /* activations' and tables' type */
+    ops_dtype store;        /* of the products that are declared next */
+    ops_dtype fine, coarse; /* stores: of what is kept finer, and of the decoder's layers */
+    GArray *tensors;        /* tensor_decl */
     GArray *decls;
     const char *prefix;
 } binder;
@@ -87,11 +90,12 @@ linear_parts(binder *b, net_linear *to, const rows_of *parts, unsigned n_parts, 
               .to.weight = &to->w,
               .n = n_parts,
               .cols = k,
-              .store = b->act,
+              .store = b->store,
               .interleave = flags & INTERLEAVE};
     for (unsigned i = 0; i < n_parts; i++) {
         uint64_t shape[2] = {parts[i].n, k};
         unsigned t = declare_tensor(b, parts[i].name, ".weight", 2, shape);
+        g_array_index(b->tensors, tensor_decl, t).codes = true;
         if (i == 0)
             d.first = t;
         d.rows += parts[i].n;
@@ -134,11 +138,13 @@ bind_vision(binder *b)
     uint32_t V = b->c->vision.width, M = b->c->vision.mlp, p = b->c->vision.patch;
 
     b->prefix = VISION "embeddings.";
+    b->store = b->act;
     linear(b, &b->w->patch_embedding, "patch_embedding", V, 3 * p * p, BIAS);
     /* in the file it is the kernel of a convolution, the same values in the same order */
     for (unsigned i = 0; i < b->tensors->len; i++) {
         tensor_decl *t = &g_array_index(b->tensors, tensor_decl, i);
         if (g_str_has_suffix(t->name, "patch_embedding.weight")) {
+            t->codes = false;
             t->n_dims = 4;
             t->shape[1] = 3;
             t->shape[2] = t->shape[3] = p;
@@ -146,6 +152,7 @@ bind_vision(binder *b)
     }
     table(b, &b->w->position_embedding, "position_embedding", b->c->vision.patches, V, OPS_F32);
 
+    b->store = b->fine;
     for (uint32_t i = 0; i < b->c->vision.layers; i++) {
         net_vision_layer *l = &b->w->vision[i];
         g_autofree char *prefix = g_strdup_printf(VISION "encoder.layers.%u.", i);
@@ -167,6 +174,7 @@ bind_projectors(binder *b)
     uint32_t V = b->c->vision.width, D = b->c->llm.width;
 
     b->prefix = "model.";
+    b->store = b->fine;
     linear(b, &b->w->mm_projector[0], "mm_projector.0", D, 3 * V, BIAS);
     linear(b, &b->w->mm_projector[1], "mm_projector.2", D, D, BIAS);
     linear(b, &b->w->aux_projector[0], "aux_projector.0", V, D, BIAS);
@@ -180,6 +188,7 @@ bind_alignment(binder *b)
 {
     uint32_t D = b->c->llm.width, n = b->c->align.layers;
 
+    b->store = b->fine;
     for (uint32_t k = 0; k < n; k++) {
         net_align_layer *l = &b->w->align[k];
         g_autofree char *prefix = g_strdup_printf("model." SAMPLER, k);
@@ -220,6 +229,7 @@ bind_decoder(binder *b)
 
     b->prefix = "model.";
     table(b, &b->w->embed_tokens, "embed_tokens", c->llm.vocab, D, b->act);
+    b->store = b->coarse;
     for (uint32_t i = 0; i < c->llm.layers; i++) {
         net_decoder_layer *l = &b->w->decoder[i];
         g_autofree char *prefix = g_strdup_printf("model.layers.%u.", i);
@@ -242,6 +252,7 @@ bind_decoder(binder *b)
     b->prefix = "model.";
     norm(b, &b->w->norm, "norm", D, PLAIN);
     b->prefix = c->llm.tied ? "model." : "";
+    b->store = b->fine;
     linear(b, &b->w->lm_head, c->llm.tied ? "embed_tokens" : "lm_head", c->llm.vocab, D, PLAIN);
 }
 
@@ -289,9 +300,12 @@ weights_init(net_weights *w, const net_config *c)
 }
 
 static void
-binder_init(binder *b, net_weights *w, const net_config *c, ops_dtype act)
+binder_init(binder *b, net_weights *w, const net_config *c, net_precision precision)
 {
-    *b = (binder){.c = c, .w = w, .act = act, .prefix = ""};
+    *b = (binder){.c = c, .w = w, .prefix = ""};
+    b->act = precision == NET_F32 ? OPS_F32 : OPS_F16;
+    b->fine = precision >= NET_Q8 ? OPS_Q8 : b->act;
+    b->coarse = precision == NET_Q4 ? OPS_Q4 : b->fine;
     b->tensors = g_array_new(FALSE, FALSE, sizeof(tensor_decl));
     g_array_set_clear_func(b->tensors, tensor_clear);
     b->decls = g_array_new(FALSE, FALSE, sizeof(decl));
@@ -306,6 +320,12 @@ binder_clear(binder *b)
 {
     g_array_unref(b->tensors);
     g_array_unref(b->decls);
+}
+
+static char *
+scale_name(const char *weight)
+{
+    return g_strconcat(weight, "_scale", NULL);
 }
 
 /* ---- comparing with a checkpoint ----------------------------------------------------------- */
@@ -326,16 +346,35 @@ list_fault(GString *text, unsigned *n, const char *format, ...)
 }
 
 static bool
-same_shape(const tensor_decl *t, const fmt_tensor *found)
+same_shape(const uint64_t *shape, unsigned n_dims, const fmt_tensor *found)
 {
-    return t->n_dims == found->n_dims &&
-           memcmp(t->shape, found->shape, t->n_dims * sizeof t->shape[0]) == 0;
+    return n_dims == found->n_dims && memcmp(shape, found->shape, n_dims * sizeof *shape) == 0;
+}
+
+static bool
+is_codes(const tensor_decl *t, const fmt_tensor *found)
+{
+    return t->codes && (found->dtype == FMT_I8 || found->dtype == FMT_U8);
+}
+
+static void
+compare(const char *name, const uint64_t *shape, unsigned n_dims, const fmt_tensor *found,
+        GString *text, unsigned *n)
+{
+    g_autofree char *expected = fmt_shape_string(shape, n_dims);
+    if (!found) {
+        list_fault(text, n, "missing: %s %s", name, expected);
+    } else if (!same_shape(shape, n_dims, found)) {
+        g_autofree char *is = fmt_shape_string(found->shape, found->n_dims);
+        list_fault(text, n, "wrong shape: %s: expected %s, found %s", name, expected, is);
+    }
 }
 
 static bool
 check(const binder *b, const fmt_checkpoint *checkpoint, GError **error)
 {
     g_autoptr(GString) text = g_string_new(NULL);
+    g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
     unsigned n = 0;
 
@@ -344,17 +383,25 @@ check(const binder *b, const fmt_checkpoint *checkpoint, GError **error)
         if (!g_hash_table_add(known, t->name))
             continue;
         const fmt_tensor *found = fmt_checkpoint_find(checkpoint, t->name);
-        g_autofree char *expected = fmt_shape_string(t->shape, t->n_dims);
-        if (!found) {
-            list_fault(text, &n, "missing: %s %s", t->name, expected);
-        } else if (!same_shape(t, found)) {
-            g_autofree char *shape = fmt_shape_string(found->shape, found->n_dims);
-            list_fault(text, &n, "wrong shape: %s: expected %s, found %s", t->name, expected,
-                       shape);
-        } else if (found->dtype == FMT_OTHER) {
+        if (found && is_codes(t, found)) {
+            bool q4 = found->dtype == FMT_U8;
+            const uint64_t codes[2] = {t->shape[0], q4 ? (t->shape[1] + 1) / 2 : t->shape[1]};
+            const uint64_t scales[2] = {t->shape[0], (t->shape[1] + OPS_GROUP - 1) / OPS_GROUP};
+            char *name = scale_name(t->name);
+            const fmt_tensor *scale = fmt_checkpoint_find(checkpoint, name);
+            g_hash_table_add(known, name);
+            g_ptr_array_add(names, name);
+            compare(t->name, codes, 2, found, text, &n);
+            compare(name, scales, 2, scale, text, &n);
+            if (scale && scale->dtype != FMT_F16)
+                list_fault(text, &n, "wrong type: %s: expected F16, found %s", name,
+                           scale->dtype_name);
+            continue;
+        }
+        compare(t->name, t->shape, t->n_dims, found, text, &n);
+        if (found && !fmt_is_float(found->dtype))
             list_fault(text, &n, "wrong type: %s: expected F32, F16 or BF16, found %s", t->name,
                        found->dtype_name);
-        }
     }
     for (guint i = 0; i < fmt_checkpoint_size(checkpoint); i++) {
         const fmt_tensor *t = fmt_checkpoint_nth(checkpoint, i);
@@ -379,7 +426,7 @@ net_model_check(const net_config *config, const fmt_checkpoint *checkpoint, GErr
     binder b;
 
     weights_init(&w, config);
-    binder_init(&b, &w, config, OPS_F32);
+    binder_init(&b, &w, config, NET_F32);
     bool ok = check(&b, checkpoint, error);
     binder_clear(&b);
     net_weights_clear(&w, config);
@@ -424,8 +471,11 @@ random_rows(source *s, uint64_t n, uint32_t k)
     return out;
 }
 
-static const ops_dtype dtype_of[] = {
-    [FMT_F32] = OPS_F32, [FMT_F16] = OPS_F16, [FMT_BF16] = OPS_BF16};
+static const ops_dtype dtype_of[] = {[FMT_F32] = OPS_F32,
+                                     [FMT_F16] = OPS_F16,
+                                     [FMT_BF16] = OPS_BF16,
+                                     [FMT_I8] = OPS_Q8,
+                                     [FMT_U8] = OPS_Q4};
 
 static bool
 load_weight(const binder *b, const decl *d, source *src, ops *o, GError **error)
@@ -436,10 +486,14 @@ load_weight(const binder *b, const decl *d, source *src, ops *o, GError **error)
     for (unsigned i = 0; i < d->n; i++) {
         if (src->checkpoint) {
             const fmt_tensor *f = fmt_checkpoint_find(src->checkpoint, t[i].name);
-            parts[i] = (ops_weight_part){f->data, dtype_of[f->dtype], (uint32_t) f->shape[0]};
+            parts[i] = (ops_weight_part){f->data, dtype_of[f->dtype], (uint32_t) f->shape[0], NULL};
+            if (is_codes(&t[i], f)) {
+                g_autofree char *name = scale_name(t[i].name);
+                parts[i].scales = fmt_checkpoint_find(src->checkpoint, name)->data;
+            }
         } else if (i == 0) { /* one block of numbers serves all the rows */
             parts[i] = (ops_weight_part){random_rows(src, (uint64_t) d->rows * d->cols, d->cols),
-                                         OPS_F16, d->rows};
+                                         OPS_F16, d->rows, NULL};
         }
     }
     const ops_weight_desc desc = {.parts = parts,
@@ -525,7 +579,7 @@ net_weights_load(net_weights *w, ops *o, const net_config *c, fmt_checkpoint *ch
     double done = 0, total = 0;
 
     weights_init(w, c);
-    binder_init(&b, w, c, precision == NET_F32 ? OPS_F32 : OPS_F16);
+    binder_init(&b, w, c, precision);
     bool ok = !checkpoint || check(&b, checkpoint, error);
     for (guint i = 0; i < b.decls->len; i++) {
         const decl *d = &g_array_index(b.decls, decl, i);
@@ -567,7 +621,7 @@ net_weights_clear(net_weights *w, const net_config *c)
 
     if (!w->decoder)
         return;
-    binder_init(&b, w, c, OPS_F32);
+    binder_init(&b, w, c, NET_F32);
     for (guint i = 0; i < b.decls->len; i++) {
         const decl *d = &g_array_index(b.decls, decl, i);
         switch (d->kind) {
@@ -598,7 +652,7 @@ net_weights_bytes(const net_config *c, net_precision precision)
     uint64_t bytes = 0;
 
     weights_init(&w, c);
-    binder_init(&b, &w, c, precision == NET_F32 ? OPS_F32 : OPS_F16);
+    binder_init(&b, &w, c, precision);
     for (guint i = 0; i < b.decls->len; i++) {
         const decl *d = &g_array_index(b.decls, decl, i);
         bytes += d->kind == TO_WEIGHT  ? ops_weight_bytes(d->rows, d->cols, d->store)
@@ -608,4 +662,48 @@ net_weights_bytes(const net_config *c, net_precision precision)
     binder_clear(&b);
     net_weights_clear(&w, c);
     return bytes;
+}
+
+GHashTable *
+net_weights_files(const net_config *c, net_precision precision)
+{
+    GHashTable *files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    net_weights w;
+    binder b;
+
+    weights_init(&w, c);
+    binder_init(&b, &w, c, precision);
+    for (guint i = 0; i < b.decls->len; i++) {
+        const decl *d = &g_array_index(b.decls, decl, i);
+        for (unsigned j = 0; j < d->n; j++) {
+            const tensor_decl *t = &g_array_index(b.tensors, tensor_decl, d->first + j);
+            bool codes = t->codes && ops_is_codes(d->store);
+            /* an embedding that is the output matrix too stays as it is */
+            if (!g_hash_table_contains(files, t->name))
+                g_hash_table_insert(files, g_strdup(t->name),
+                                    GINT_TO_POINTER(codes ? d->store : OPS_F32));
+        }
+    }
+    binder_clear(&b);
+    net_weights_clear(&w, c);
+    return files;
+}
+
+const char *
+net_precision_name(net_precision precision)
+{
+    static const char *const names[] = {"f32", "f16", "q8", "q4"};
+    return names[precision];
+}
+
+net_precision
+net_stored_precision(const fmt_checkpoint *checkpoint)
+{
+    const fmt_tensor *t = fmt_checkpoint_find(checkpoint, "model.layers.0.mlp.down_proj.weight");
+    if (t && t->dtype == FMT_U8)
+        return NET_Q4;
+    if (t && t->dtype == FMT_I8)
+        return NET_Q8;
+    t = fmt_checkpoint_find(checkpoint, "model.embed_tokens.weight");
+    return t && t->dtype == FMT_F32 ? NET_F32 : NET_F16;
 }

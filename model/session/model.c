@@ -54,14 +54,21 @@ handle_for(core *c, uint32_t max_context)
     return m;
 }
 
+/* Of anything but auto. */
+static net_precision
+net_precision_of(fusion_precision precision)
+{
+    return (net_precision) (precision - FUSION_PRECISION_F32);
+}
+G_STATIC_ASSERT(NET_Q4 - NET_F32 == FUSION_PRECISION_Q4 - FUSION_PRECISION_F32);
+
 static bool
 core_matches(core *c, const char *folder, uint32_t device, fusion_precision precision)
 {
     if (!g_str_equal(c->folder, folder) || c->device.index != device)
         return false;
-    if (precision == FUSION_PRECISION_AUTO
-            ? c->precision != c->stored_precision
-            : c->precision != (precision == FUSION_PRECISION_F32 ? NET_F32 : NET_F16))
+    if (precision == FUSION_PRECISION_AUTO ? c->precision != c->stored_precision
+                                           : c->precision != net_precision_of(precision))
         return false;
     g_mutex_lock(&c->lock);
     bool failed = c->state == FUSION_FAILED; /* a new opener tries again */
@@ -174,19 +181,6 @@ find_end_token(core *c, GError **error)
     return true;
 }
 
-static net_precision
-stored_precision(const fmt_checkpoint *cp)
-{
-    const fmt_tensor *embedding = fmt_checkpoint_find(cp, "model.embed_tokens.weight");
-    return embedding && embedding->dtype == FMT_F32 ? NET_F32 : NET_F16;
-}
-
-static const char *
-precision_name(net_precision p)
-{
-    return p == NET_F32 ? "f32" : "f16";
-}
-
 /* Plain ASCII, which g_format_size is not. */
 static char *
 bytes_text(uint64_t bytes)
@@ -199,32 +193,38 @@ static bool
 choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uint32_t max_context,
                  GError **error)
 {
-    if (wanted == FUSION_PRECISION_F16 && !c->device.f16) {
+    /* activations are f16 with all but f32 */
+    if (wanted > FUSION_PRECISION_F32 && !c->device.f16) {
         g_set_error(error, FUSION_ERROR, FUSION_ERROR_ARGUMENT,
                     "precision: expected auto or f32 on %s, whose driver cannot run f16 on this "
-                    "processor, found f16",
-                    c->device.name);
+                    "processor, found %s",
+                    c->device.name, net_precision_name(net_precision_of(wanted)));
         return false;
     }
-    c->stored_precision = c->device.f16 ? stored_precision(cp) : NET_F32;
-    c->precision = wanted == FUSION_PRECISION_F32   ? NET_F32
-                   : wanted == FUSION_PRECISION_F16 ? NET_F16
-                                                    : c->stored_precision;
+    c->stored_precision = c->device.f16 ? net_stored_precision(cp) : NET_F32;
+    c->precision = wanted == FUSION_PRECISION_AUTO ? c->stored_precision : net_precision_of(wanted);
     uint64_t has = c->device.free_bytes;
     uint64_t needs = net_model_predict_bytes(c->config, c->precision, max_context, FRAME_SLOTS);
-    bool smaller = c->precision == NET_F32 && c->device.f16;
-    if (needs > has && wanted == FUSION_PRECISION_AUTO && smaller) {
-        c->precision = NET_F16;
-        needs = net_model_predict_bytes(c->config, c->precision, max_context, FRAME_SLOTS);
+    /* the largest of the smaller ones that fits */
+    net_precision smaller = c->precision;
+    uint64_t smaller_needs = needs;
+    while (smaller_needs > has && smaller < NET_Q4 && c->device.f16)
+        smaller_needs = net_model_predict_bytes(c->config, ++smaller, max_context, FRAME_SLOTS);
+    if (smaller_needs <= has && wanted == FUSION_PRECISION_AUTO) {
+        c->precision = smaller;
+        return true;
     }
     if (needs <= has)
         return true;
+    g_autofree char *hint = smaller_needs <= has
+                                ? g_strdup_printf("precision=%s, ", net_precision_name(smaller))
+                                : g_strdup("");
     g_autofree char *needs_text = bytes_text(needs), *has_text = bytes_text(has);
     g_set_error(error, FUSION_ERROR, FUSION_ERROR_MEMORY,
                 "%s: needs %s on %s with precision=%s and max-context=%u, which has %s: try "
                 "%sa smaller max-context, another device or a smaller model",
-                c->folder, needs_text, c->device.name, precision_name(c->precision), max_context,
-                has_text, c->precision == NET_F32 && smaller ? "precision=f16, " : "");
+                c->folder, needs_text, c->device.name, net_precision_name(c->precision),
+                max_context, has_text, hint);
     return false;
 }
 
@@ -299,16 +299,13 @@ check_options(const fusion_model_options *o, GError **error)
     case FUSION_PRECISION_AUTO:
     case FUSION_PRECISION_F32:
     case FUSION_PRECISION_F16:
-        return true;
     case FUSION_PRECISION_Q8:
     case FUSION_PRECISION_Q4:
-        break;
+        return true;
     }
     g_set_error(error, FUSION_ERROR, FUSION_ERROR_ARGUMENT,
-                "precision: expected auto, f32 or f16, found %s, which this version cannot run",
-                o->precision == FUSION_PRECISION_Q8   ? "q8"
-                : o->precision == FUSION_PRECISION_Q4 ? "q4"
-                                                      : "an unknown value");
+                "precision: expected auto, f32, f16, q8 or q4, found the value %d",
+                (int) o->precision);
     return false;
 }
 
@@ -476,7 +473,7 @@ fusion_model_get_info(fusion_model *model, fusion_model_info *info)
         .name = c->name,
         .device = c->device.name,
         .device_is_cpu = c->device.is_cpu,
-        .precision = precision_name(c->precision),
+        .precision = net_precision_name(c->precision),
         .max_context = model->max_context,
         .image_side = c->config->vision.side,
         .latent_tokens = c->latent_tokens,

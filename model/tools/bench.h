@@ -27,7 +27,7 @@ typedef struct {
 } bench_kernel;
 
 /* What the device does at best, by measure: a large copy (read and written bytes, GB/s) and a large
- * product of the precision's type (GFLOP/s). */
+ * product with weights of `dtype` (GFLOP/s). */
 bool bench_ceilings(ops *o, ops_dtype dtype, double *copy_gbps, double *matmul_gflops,
                     GError **error);
 
@@ -52,5 +52,5 @@ typedef struct {
 } bench_stages;
 
 /* Runs whole answers: with the checkpoint in `folder`, or (NULL) with random weights of `shape`. */
-bool bench_answers(net_device *device, const char *folder, const char *shape, ops_dtype dtype,
-                   bench_stages *r, GError **error);
+bool bench_answers(net_device *device, const char *folder, const char *shape,
+                   net_precision precision, bench_stages *r, GError **error);

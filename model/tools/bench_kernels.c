@@ -104,7 +104,7 @@ typedef struct {
     ops_act act;
     ops_weight *w;
     gpu_buf *a, *out;
-    ops_dtype dtype, out_dtype;
+    ops_dtype dtype, act_dtype; /* of the weight; of the activations and the output */
 } product;
 
 static void
@@ -133,7 +133,7 @@ static bool
 product_init(product *p, ops *o, GError **error)
 {
     uint32_t out_n = p->act == OPS_ACT_SWIGLU ? p->n / 2 : p->n;
-    uint64_t a_bytes = ops_mat_bytes(p->m, p->k, p->dtype);
+    uint64_t a_bytes = ops_mat_bytes(p->m, p->k, p->act_dtype);
     g_autoptr(GBytes) halves = random_halves((size_t) p->n * p->k);
     const ops_weight_part part = {g_bytes_get_data(halves, NULL), OPS_F16, p->n};
 
@@ -150,14 +150,14 @@ product_init(product *p, ops *o, GError **error)
     if (!p->w)
         return false;
     p->a = gpu_buf_new(ops_device(o), a_bytes, GPU_MEM_DEVICE, "bench a", error);
-    p->out = p->a ? gpu_buf_new(ops_device(o), ops_mat_bytes(p->m, out_n, p->out_dtype),
+    p->out = p->a ? gpu_buf_new(ops_device(o), ops_mat_bytes(p->m, out_n, p->act_dtype),
                                 GPU_MEM_DEVICE, "bench out", error)
                   : NULL;
     if (!p->out)
         return false;
 
     g_autofree uint8_t *a = g_malloc(a_bytes);
-    if (p->dtype == OPS_F16) {
+    if (p->act_dtype == OPS_F16) {
         g_autoptr(GBytes) values = random_halves(a_bytes / 2);
         memcpy(a, g_bytes_get_data(values, NULL), a_bytes);
     } else {
@@ -174,10 +174,10 @@ record_product(ops *o, gpu_cmd *cmd, const void *arg)
     uint32_t out_n = p->act == OPS_ACT_SWIGLU ? p->n / 2 : p->n;
     ops_matmul(o, cmd,
                &(ops_matmul_args){
-                   .a = {p->a, 0, 0, p->m, p->k, (p->k + 7) / 8 * 8, p->dtype},
+                   .a = {p->a, 0, 0, p->m, p->k, (p->k + 7) / 8 * 8, p->act_dtype},
                    .w = p->w,
                    .act = p->act,
-                   .out = {p->out, 0, 0, p->m, out_n, (out_n + 7) / 8 * 8, p->out_dtype},
+                   .out = {p->out, 0, 0, p->m, out_n, (out_n + 7) / 8 * 8, p->act_dtype},
                });
 }
 
@@ -185,9 +185,9 @@ static double
 product_bytes(const product *p)
 {
     uint32_t out_n = p->act == OPS_ACT_SWIGLU ? p->n / 2 : p->n;
-    return (double) ops_mat_bytes(p->m, p->k, p->dtype) +
+    return (double) ops_mat_bytes(p->m, p->k, p->act_dtype) +
            (double) ops_weight_bytes(p->n, p->k, p->dtype) +
-           (double) ops_mat_bytes(p->m, out_n, p->out_dtype);
+           (double) ops_mat_bytes(p->m, out_n, p->act_dtype);
 }
 
 static double
@@ -205,7 +205,9 @@ kernel_clear(gpointer data)
 GArray *
 bench_kernels(ops *o, const bench_shape *s, ops_dtype dtype, const char *filter, GError **error)
 {
-    const char *type = dtype == OPS_F16 ? "f16" : "f32";
+    static const char *const types[] = {
+        [OPS_F32] = "f32", [OPS_F16] = "f16", [OPS_Q8] = "q8", [OPS_Q4] = "q4"};
+    const char *type = types[dtype];
     uint32_t rows = 4 * s->patches, qkv = (s->heads + 2 * s->kv_heads) * s->head_dim;
     uint32_t q = s->heads * s->head_dim;
     const product products[] = {
@@ -248,7 +250,8 @@ bench_kernels(ops *o, const bench_shape *s, ops_dtype dtype, const char *filter,
             continue;
 
         double ns;
-        p.dtype = p.out_dtype = dtype;
+        p.dtype = dtype;
+        p.act_dtype = dtype == OPS_F32 ? OPS_F32 : OPS_F16;
         bool ok = product_init(&p, o, error) && measure(o, record_product, &p, &ns, error);
         product_clear(&p);
         if (!ok) {
@@ -295,7 +298,8 @@ bench_ceilings(ops *o, ops_dtype dtype, double *copy_gbps, double *matmul_gflops
     *copy_gbps = 2 * (double) size / ns;
 
     uint32_t side = info->cpu ? 1024 : 4096;
-    product p = {side, side, side, .dtype = dtype, .out_dtype = dtype};
+    product p = {side, side, side, .dtype = dtype};
+    p.act_dtype = dtype == OPS_F32 ? OPS_F32 : OPS_F16;
     ok = product_init(&p, o, error) && measure(o, record_product, &p, &ns, error);
     product_clear(&p);
     if (ok)

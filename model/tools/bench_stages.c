@@ -147,19 +147,18 @@ measure(net_model *m, bench_stages *r, GError **error)
 }
 
 bool
-bench_answers(net_device *device, const char *folder, const char *shape, ops_dtype dtype,
+bench_answers(net_device *device, const char *folder, const char *shape, net_precision precision,
               bench_stages *r, GError **error)
 {
     g_autoptr(net_config) c = folder ? net_config_load(folder, error) : shape_config(shape, error);
     if (!c)
         return false;
-    net_precision precision = dtype == OPS_F32 ? NET_F32 : NET_F16;
     uint64_t needs = net_model_predict_bytes(c, precision, 2048, 1);
     uint64_t has = net_device_get_info(device)->free_bytes;
     if (needs > has) {
         g_set_error(
             error, NET_ERROR, NET_ERROR_UNSUPPORTED,
-            "the model needs %.1f GiB on the device, which has %.1f GiB free: try --precision f16, "
+            "the model needs %.1f GiB on the device, which has %.1f GiB free: try --precision q4, "
             "a smaller --shape, or --kernels-only",
             (double) needs / (1 << 30), (double) has / (1 << 30));
         return false;

@@ -42,7 +42,7 @@ parse_options(options *o, int *argc, char ***argv, GError **error)
         {"model", 0, 0, G_OPTION_ARG_FILENAME, &o->model, "Folder of a checkpoint", "DIR"},
         {"device", 0, 0, G_OPTION_ARG_STRING, &o->device,
          "auto, an index, or part of a device's name", "D"},
-        {"precision", 0, 0, G_OPTION_ARG_STRING, &o->precision, "auto, f32 or f16", "P"},
+        {"precision", 0, 0, G_OPTION_ARG_STRING, &o->precision, "auto, f32, f16, q8 or q4", "P"},
         {"latent-tokens", 0, 0, G_OPTION_ARG_INT, &o->latent_tokens,
          "Latent tokens: 4, 16, 36, 64 or 144, as the model allows", "Q"},
         {"vision-grid", 0, 0, G_OPTION_ARG_INT, &o->vision_grid, "Resize the image tokens to N x N",
@@ -86,7 +86,7 @@ parse_precision(const char *text, fusion_precision *precision, GError **error)
     }
     if (text)
         g_set_error(error, FUSION_ERROR, FUSION_ERROR_ARGUMENT,
-                    "--precision: expected auto, f32 or f16, found %s", text);
+                    "--precision: expected auto, f32, f16, q8 or q4, found %s", text);
     return !text;
 }
 

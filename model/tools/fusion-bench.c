@@ -126,12 +126,17 @@ run(const options *opt, results *r, GError **error)
                     "--shape: expected one of %s, found \"%s\"", names, opt->shape);
         return false;
     }
-    if (strcmp(opt->precision, "f16") != 0 && strcmp(opt->precision, "f32") != 0) {
+    net_precision precision = NET_F32;
+    while (precision <= NET_Q4 && strcmp(opt->precision, net_precision_name(precision)) != 0)
+        precision++;
+    if (precision > NET_Q4) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
-                    "--precision: expected f32 or f16, found \"%s\"", opt->precision);
+                    "--precision: expected f32, f16, q8 or q4, found \"%s\"", opt->precision);
         return false;
     }
-    ops_dtype dtype = strcmp(opt->precision, "f32") == 0 ? OPS_F32 : OPS_F16;
+    /* of the decoder's weights: kernels of the vision encoder run in finer ones with q4 */
+    static const ops_dtype dtypes[] = {OPS_F32, OPS_F16, OPS_Q8, OPS_Q4};
+    ops_dtype dtype = dtypes[precision];
 
     g_autoptr(net_device) device = net_device_open(opt->device, error);
     if (!device)
@@ -140,14 +145,14 @@ run(const options *opt, results *r, GError **error)
     const gpu_device *dev = ops_device(o);
     const gpu_device_info *info = gpu_device_get_info(dev);
     r->device = g_strdup_printf("%s (%s)", info->name, info->driver);
-    if (dtype == OPS_F16 && !info->halves) {
+    if (dtype != OPS_F32 && !info->halves) {
         g_set_error(
             error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
             "--precision: expected f32 on %s, whose driver cannot run f16 on this processor",
             info->name);
         return false;
     }
-    r->precision = dtype == OPS_F32 ? "f32" : "f16";
+    r->precision = net_precision_name(precision);
     if (!bench_ceilings(o, dtype, &r->copy_gbps, &r->matmul_gflops, error))
         return false;
     r->has_sgemm = bench_sgemm(&r->sgemm_gflops, &r->why_no_sgemm);
@@ -156,7 +161,7 @@ run(const options *opt, results *r, GError **error)
         return false;
     if (!opt->kernels_only) {
         r->has_stages = true;
-        if (!bench_answers(device, opt->model, opt->shape, dtype, &r->stages, error))
+        if (!bench_answers(device, opt->model, opt->shape, precision, &r->stages, error))
             return false;
     }
     uint64_t now;
@@ -176,7 +181,7 @@ main(int argc, char **argv)
         {"device", 0, 0, G_OPTION_ARG_STRING, &opt.device,
          "auto, an index, or part of a device's name", "D"},
         {"precision", 0, 0, G_OPTION_ARG_STRING, &opt.precision, "Weights in memory (default: f16)",
-         "f32|f16"},
+         "f32|f16|q8|q4"},
         {"filter", 0, 0, G_OPTION_ARG_STRING, &opt.filter, "Only kernels whose name contains this",
          "TEXT"},
         {"kernels-only", 0, 0, G_OPTION_ARG_NONE, &opt.kernels_only, "No whole answers", NULL},

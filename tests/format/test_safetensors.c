@@ -416,7 +416,7 @@ read_everything(const fmt_checkpoint *cp)
     for (guint i = 0; i < fmt_checkpoint_size(cp); i++) {
         const fmt_tensor *t = fmt_checkpoint_nth(cp, i);
         g_assert_true(fmt_checkpoint_find(cp, t->name) == t);
-        for (guint64 at = 0; t->dtype != FMT_OTHER && at < t->n_elements; at += 64) {
+        for (guint64 at = 0; fmt_is_float(t->dtype) && at < t->n_elements; at += 64) {
             guint64 n = MIN(64, t->n_elements - at);
             fmt_tensor_to_f32(t, at, n, out);
             sum += out[n - 1];

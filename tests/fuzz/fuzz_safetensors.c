@@ -15,7 +15,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         g_free(fmt_shape_string(t->shape, t->n_dims));
         fuzz_check(fmt_checkpoint_find(cp, t->name) == t);
         fuzz_check(t->size <= size);
-        for (guint64 at = 0; t->dtype != FMT_OTHER && at < t->n_elements; at += 16)
+        for (guint64 at = 0; fmt_is_float(t->dtype) && at < t->n_elements; at += 16)
             fmt_tensor_to_f32(t, at, MIN(16, t->n_elements - at), out);
     }
     return 0;

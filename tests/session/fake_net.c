@@ -42,7 +42,8 @@ static struct {
     bool held, load_held, lose;
     uint32_t decode_us, failing_opens;
     char *load_error;
-    uint64_t needs[2]; /* f32, f16 */
+    uint64_t needs[2]; /* f32; f16 and smaller */
+    uint64_t q4_needs; /* q4; 0: as f16 */
     fake_net_counts counts;
     GString *order, *prompt, *instruction;
 } fake;
@@ -66,6 +67,7 @@ fake_net_reset(void)
     g_clear_pointer(&fake.answer, g_array_unref);
     fake.held = fake.load_held = fake.lose = false;
     fake.decode_us = fake.failing_opens = 0;
+    fake.q4_needs = 0;
     fake.needs[0] = 2000;
     fake.needs[1] = 1000;
     g_clear_pointer(&fake.load_error, g_free);
@@ -142,11 +144,20 @@ fake_net_lose_device(uint32_t failing_opens)
 }
 
 void
+fake_net_set_q4_needs(uint64_t bytes)
+{
+    g_mutex_lock(&lock);
+    fake.q4_needs = bytes;
+    g_mutex_unlock(&lock);
+}
+
+void
 fake_net_set_needs(uint64_t f32, uint64_t f16)
 {
     g_mutex_lock(&lock);
     fake.needs[0] = f32;
     fake.needs[1] = f16;
+    fake.q4_needs = 0;
     g_mutex_unlock(&lock);
 }
 
@@ -345,9 +356,26 @@ net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t m
                         uint32_t frames)
 {
     g_mutex_lock(&lock);
-    uint64_t needs = fake.needs[precision == NET_F32 ? 0 : 1] + frames * FAKE_FRAME_BYTES;
+    uint64_t weights = fake.needs[precision == NET_F32 ? 0 : 1];
+    if (precision == NET_Q4 && fake.q4_needs)
+        weights = fake.q4_needs;
+    uint64_t needs = weights + frames * FAKE_FRAME_BYTES;
     g_mutex_unlock(&lock);
     return needs;
+}
+
+const char *
+net_precision_name(net_precision precision)
+{
+    static const char *const names[] = {"f32", "f16", "q8", "q4"};
+    return names[precision];
+}
+
+net_precision
+net_stored_precision(const fmt_checkpoint *checkpoint)
+{
+    const fmt_tensor *t = fmt_checkpoint_find(checkpoint, "model.embed_tokens.weight");
+    return t && t->dtype == FMT_F32 ? NET_F32 : NET_F16;
 }
 
 bool

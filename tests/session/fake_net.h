@@ -35,6 +35,8 @@ void fake_net_lose_device(uint32_t failing_opens);
  * frame; the devices have 1 GiB. */
 #define FAKE_FRAME_BYTES 1000
 void fake_net_set_needs(uint64_t f32, uint64_t f16);
+/* q4 needs another amount than f16; until the next fake_net_set_needs. */
+void fake_net_set_q4_needs(uint64_t bytes);
 /* The next load fails with this message. */
 void fake_net_fail_load(const char *message);
 

@@ -218,7 +218,7 @@ test_failures(void)
         {"--model|{model}|{still}|  ", 2, "empty"},
         {"--model|{model}|--at|soon|{still}|Q?", 2, "--at"},
         {"--model|{model}|--precision|f8|{still}|Q?", 2, "f8"},
-        {"--model|{model}|--precision|q8|{still}|Q?", 2, "q8"},
+        {"--model|{model}|--precision|q5|{still}|Q?", 2, "q5"},
         {"--model|{model}|--no-such-option|{still}|Q?", 2, "no-such-option"},
         {"--model|{model}|--batch|x.jsonl|{still}|Q?", 2, "--batch"},
         {"--model|{model}|--batch|{folder}/none.jsonl", 1, "none.jsonl"},

@@ -282,12 +282,23 @@ static void
 test_precision(void)
 {
     g_autoptr(GError) error = NULL;
-    const fusion_answer *got[2];
-    fixture f[2];
+    static const struct {
+        fusion_precision precision;
+        const char *name;
+        double bound; /* on the first token's log-probability */
+    } cases[] = {
+        /* f16 arithmetic keeps about three digits, codes of 8 bits two and a half, of 4 bits one */
+        {FUSION_PRECISION_F32, "f32", 0},
+        {FUSION_PRECISION_F16, "f16", 0.05},
+        {FUSION_PRECISION_Q8, "q8", 0.2},
+        {FUSION_PRECISION_Q4, "q4", 1},
+    };
+    enum { N = G_N_ELEMENTS(cases) };
+    const fusion_answer *got[N];
+    fixture f[N];
     g_autoptr(fusion_frame) frame = picture(64, 64, 2);
-    for (int i = 0; i < 2; i++) {
-        fusion_model_options o = {.folder = phi,
-                                  .precision = i ? FUSION_PRECISION_F32 : FUSION_PRECISION_F16};
+    for (int i = 0; i < N; i++) {
+        fusion_model_options o = {.folder = phi, .precision = cases[i].precision};
         f[i].model = fusion_model_open(&o, &error);
         g_assert_no_error(error);
         f[i].session = fusion_session_new(f[i].model, "precision");
@@ -295,15 +306,62 @@ test_precision(void)
         got[i] = ask_about(&f[i], frame, "What?", NULL, NULL);
         fusion_model_info info;
         fusion_model_get_info(f[i].model, &info);
-        g_assert_cmpstr(info.precision, ==, i ? "f32" : "f16");
+        g_assert_cmpstr(info.precision, ==, cases[i].name);
         g_assert_cmpuint(info.device_bytes, >, 100000);
     }
-    /* The first token's probability: f16 arithmetic keeps about three digits. */
-    g_assert_cmpfloat_with_epsilon(got[0]->logprobs[0], got[1]->logprobs[0], 0.05);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < N; i++) {
+        double d = fabs((double) got[i]->logprobs[0] - (double) got[0]->logprobs[0]);
+        g_test_message("%s: first log-probability differs by %.4f", cases[i].name, d);
+        g_assert_cmpfloat(d, <=, cases[i].bound);
+    }
+    for (int i = 0; i < N; i++) {
         fusion_session_free(f[i].session);
         answers_free(f[i].answers);
         fusion_model_unref(f[i].model);
+    }
+}
+
+/* The model that ships, in every precision: whole answers, and choices as in f16. */
+static void
+test_nano(void)
+{
+    static const fusion_precision precisions[] = {FUSION_PRECISION_F16, FUSION_PRECISION_Q8,
+                                                  FUSION_PRECISION_Q4};
+    static const char *const questions[] = {"How many people are there?", "Is there a car?",
+                                            "What is in the picture?"};
+    static const char *const yes_no[] = {"yes", "no", NULL};
+    g_autofree char *folder = fusion_default_model();
+    double exact[2] = {0};
+
+    for (size_t p = 0; p < G_N_ELEMENTS(precisions); p++) {
+        g_autoptr(GError) error = NULL;
+        fixture f = {0};
+        f.model = fusion_model_open(
+            &(fusion_model_options){.folder = folder, .precision = precisions[p]}, &error);
+        g_assert_no_error(error);
+        f.session = fusion_session_new(f.model, "nano");
+        f.answers = answers_new();
+        for (uint32_t hue = 0; hue < 2; hue++) {
+            g_autoptr(fusion_frame) frame = picture(320, 240, hue * 3);
+            for (size_t i = 0; i < G_N_ELEMENTS(questions); i++) {
+                const fusion_answer *a = ask_about(&f, frame, questions[i], NULL, NULL);
+                g_test_message("%d: %s %s (%.3f)", precisions[p], questions[i], a->text,
+                               a->confidence);
+                /* a model that its codes spoilt neither ends nor is sure of anything */
+                g_assert_false(a->truncated);
+                g_assert_cmpuint(strlen(a->text), >, 0);
+                g_assert_cmpfloat(a->confidence, >, 0.1);
+            }
+            const fusion_answer *a = ask_about(&f, frame, questions[1], yes_no, NULL);
+            double yes = a->choices[0].probability;
+            g_test_message("%d: yes %.3f", precisions[p], yes);
+            if (p == 0)
+                exact[hue] = yes;
+            g_assert_cmpfloat(fabs(yes - exact[hue]), <=, p == 1 ? 0.1 : 0.4);
+        }
+        fusion_session_free(f.session);
+        answers_free(f.answers);
+        fusion_model_unref(f.model);
     }
 }
 
@@ -378,6 +436,7 @@ main(int argc, char **argv)
     ADD("/engine/lost-device", phi, test_lost_device);
     ADD("/engine/two-models", phi, test_two_models);
     g_test_add_func("/engine/precision", test_precision);
+    g_test_add_func("/engine/nano", test_nano);
     g_test_add_func("/engine/refused", test_refused);
     kept = open_ready(phi);
     int result = g_test_run();

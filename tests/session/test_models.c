@@ -283,10 +283,8 @@ test_refused(void)
     o.device = "No Such Device";
     refused(&o, FUSION_ERROR_DEVICE, "No Such Device");
     o.device = NULL;
-    o.precision = FUSION_PRECISION_Q8;
-    refused(&o, FUSION_ERROR_ARGUMENT, "q8");
-    o.precision = FUSION_PRECISION_Q4;
-    refused(&o, FUSION_ERROR_ARGUMENT, "q4");
+    o.precision = (fusion_precision) 99;
+    refused(&o, FUSION_ERROR_ARGUMENT, "value 99");
     o.precision = FUSION_PRECISION_AUTO;
     g_autofree char *config = g_build_filename(folder, "config.json", NULL);
     o.folder = config;
@@ -345,6 +343,8 @@ test_device_without_f16(void)
 
     o.precision = FUSION_PRECISION_F16;
     refused(&o, FUSION_ERROR_ARGUMENT, "cannot run f16");
+    o.precision = FUSION_PRECISION_Q4;
+    refused(&o, FUSION_ERROR_ARGUMENT, "found q4");
     fake_net_set_needs((uint64_t) 2 << 30, 1000);
     o.precision = FUSION_PRECISION_AUTO;
     refused(&o, FUSION_ERROR_MEMORY, "try a smaller max-context");
@@ -375,6 +375,15 @@ test_memory(void)
     refused(&o, FUSION_ERROR_MEMORY, "max-context");
     fake_net_set_needs(all, all - FRAME_SLOTS * FAKE_FRAME_BYTES);
     fusion_model_unref(open_ready(folder));
+    /* Only q4 fits. */
+    fake_net_set_needs((uint64_t) 6 << 30, (uint64_t) 3 << 30);
+    fake_net_set_q4_needs((uint64_t) 1 << 29);
+    m = open_ready(folder);
+    fusion_model_get_info(m, &info);
+    g_assert_cmpstr(info.precision, ==, "q4");
+    fusion_model_unref(m);
+    o.precision = FUSION_PRECISION_F16;
+    refused(&o, FUSION_ERROR_MEMORY, "try precision=q4");
     tiny_model_remove(folder);
 
     /* Stored as f32: the smaller one where that alone fits. */
