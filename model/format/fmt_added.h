@@ -11,6 +11,7 @@ typedef struct {
     char *content;
     guint32 id;
     gboolean special, lstrip, rstrip, single_word, normalized;
+    gboolean role; /* the BOS, the EOS or another one that tokenizer_config.json names by a key */
 } fmt_added_token;
 
 /* Finds one set of them; longest first at each place, from left to right. */

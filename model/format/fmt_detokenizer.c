@@ -34,7 +34,8 @@ settle(GString *pending, GString *text, gboolean last)
     g_string_erase(pending, 0, (gssize) i);
 }
 
-static void
+/* FALSE: the token gives nothing, as if it were not there. */
+static gboolean
 append_token(const fmt_tokenizer *tok, guint32 id, gboolean skip_special, gboolean first,
              GString *out)
 {
@@ -42,19 +43,23 @@ append_token(const fmt_tokenizer *tok, guint32 id, gboolean skip_special, gboole
     const fmt_added_token *token = g_hash_table_lookup(tok->added_by_id, GUINT_TO_POINTER(id));
 
     if (!piece || (token && token->special && skip_special))
-        return;
+        return FALSE;
     if (token)
         g_string_append(out, piece);
     else
         tok->klass->append_bytes(tok->model, piece, first, out);
+    return TRUE;
 }
 
 char *
 fmt_tokenizer_decode(const fmt_tokenizer *tok, const guint32 *ids, gsize n, gboolean skip_special)
 {
     GString *bytes = g_string_new(NULL), *text = g_string_new(NULL);
-    for (gsize i = 0; i < n; i++)
-        append_token(tok, ids[i], skip_special, bytes->len == 0, bytes);
+    gboolean first = TRUE;
+    for (gsize i = 0; i < n; i++) {
+        if (append_token(tok, ids[i], skip_special, first, bytes))
+            first = FALSE;
+    }
     settle(bytes, text, TRUE);
     g_string_free(bytes, TRUE);
     return g_string_free(text, FALSE);
@@ -86,9 +91,7 @@ fmt_detokenizer_free(fmt_detokenizer *d)
 const char *
 fmt_detokenizer_push(fmt_detokenizer *d, guint32 id)
 {
-    gsize before = d->pending->len;
-    append_token(d->tok, id, d->skip_special, d->first, d->pending);
-    if (d->pending->len > before)
+    if (append_token(d->tok, id, d->skip_special, d->first, d->pending))
         d->first = FALSE;
     settle(d->pending, d->text, FALSE);
     return d->text->str;

@@ -33,7 +33,7 @@ fmt_split *fmt_split_new_literal(const char *where, const char *text, fmt_split_
 fmt_split *fmt_split_new_digits(gboolean individual);
 void fmt_split_free(fmt_split *split);
 
-/* The time at which an encoding of len bytes is given up, for fmt_split_apply. */
+/* When an encoding of len bytes is given up, for fmt_split_apply in the same thread. */
 gint64 fmt_split_deadline(gsize len);
 
 /* Cuts piece (of text, valid UTF-8) and appends the parts, none empty, to out (of fmt_range).

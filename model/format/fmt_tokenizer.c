@@ -1,25 +1,47 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fmt_tokenizer_private.h"
 
+#include <glib/gstdio.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "fmt_file.h"
 #include "fmt_utf8.h"
+
+/* LLaMA-3 has such a tokenizer.model, which says the same as its tokenizer.json. */
+static gboolean
+is_tiktoken(const char *path)
+{
+    char start[256];
+    if (!fmt_file_check(path, NULL))
+        return FALSE;
+    FILE *file = g_fopen(path, "rb");
+    gsize n = file ? fread(start, 1, sizeof start, file) : 0;
+    if (file)
+        fclose(file);
+    return fmt_sentencepiece_is_tiktoken(start, n);
+}
 
 fmt_tokenizer *
 fmt_tokenizer_open(const char *folder, GError **error)
 {
     g_return_val_if_fail(folder, NULL);
     g_autofree char *json = g_build_filename(folder, "tokenizer.json", NULL);
-    g_autofree char *sentencepiece = g_build_filename(folder, "tokenizer.model", NULL);
+    g_autofree char *model = g_build_filename(folder, "tokenizer.model", NULL);
+    gboolean has_json = g_file_test(json, G_FILE_TEST_EXISTS);
+    gboolean has_model = g_file_test(model, G_FILE_TEST_EXISTS);
 
-    if (!g_file_test(json, G_FILE_TEST_EXISTS) && g_file_test(sentencepiece, G_FILE_TEST_EXISTS)) {
-        g_set_error(error, FMT_ERROR, FMT_ERROR_UNSUPPORTED,
-                    "%s: expected tokenizer.json, found only tokenizer.model (a sentencepiece "
-                    "file), which is not read",
-                    folder);
+    if (!has_json && !has_model) {
+        g_set_error(
+            error, FMT_ERROR, FMT_ERROR_NOT_FOUND,
+            "%s: expected this file or a tokenizer.model beside it, found neither; download "
+            "the tokenizer files of the checkpoint",
+            json);
         return NULL;
     }
-    return fmt_tokenizer_open_json(folder, error);
+    if (!has_model || (has_json && is_tiktoken(model)))
+        return fmt_tokenizer_open_json(folder, error);
+    return fmt_tokenizer_open_sentencepiece(folder, error);
 }
 
 static void
@@ -45,6 +67,7 @@ fmt_tokenizer_new(const char *path)
     tok->normalized = fmt_matcher_new();
     tok->prefix = g_array_new(FALSE, FALSE, sizeof(guint32));
     tok->bos = tok->eos = -1;
+    tok->lone_prefix = FMT_NO_ID;
     return tok;
 }
 
@@ -113,7 +136,13 @@ fmt_tokenizer_add_token(fmt_tokenizer *tok, const char *where, fmt_added_token *
     /* an added token may be in the vocabulary as well, under the same id */
     if (id != (gint64) token->id)
         ok = fmt_tokenizer_add_piece(tok, where, token->content, token->id, error);
-    if (!ok || g_hash_table_contains(tok->added_by_id, GUINT_TO_POINTER(token->id))) {
+    fmt_added_token *known = g_hash_table_lookup(tok->added_by_id, GUINT_TO_POINTER(token->id));
+    if (ok && known) {
+        char *content = known->content;
+        *known = *token;
+        known->content = content;
+    }
+    if (!ok || known) {
         free_added(token);
         return ok;
     }
@@ -166,6 +195,8 @@ encode_segments(encoding *e, const fmt_matcher *matcher, const char *text, gsize
     for (guint i = 0; i < segments->len; i++) {
         const fmt_segment *s = &g_array_index(segments, fmt_segment, i);
         if (s->token) {
+            if (e->first && !s->token->role && e->tok->lone_prefix != FMT_NO_ID)
+                g_array_append_val(e->ids, e->tok->lone_prefix);
             g_array_append_val(e->ids, s->token->id);
             e->first = FALSE;
         } else if (!plain(e, text + s->range.start, s->range.len, error)) {
@@ -222,7 +253,7 @@ fmt_tokenizer_encode(const fmt_tokenizer *tok, const char *text, gssize len, fmt
 
     GString *valid = g_string_sized_new(n + 1);
     fmt_utf8_append_repaired(valid, text, n);
-    encoding e = {tok, flags, TRUE, ids};
+    encoding e = {tok, flags, !(flags & FMT_ENCODE_CONTINUES), ids};
     gboolean ok = encode_segments(&e, tok->raw, valid->str, valid->len, encode_unnormalized, error);
     g_string_free(valid, TRUE);
     if (!ok)

@@ -7,12 +7,19 @@
 
 /* Text <-> token ids with the tokenizer files of a checkpoint folder.
  *
- * Read are `tokenizer.json` (a byte-level BPE: normalizer, pre_tokenizer, model, added_tokens,
- * post_processor, decoder) and, where present, `tokenizer_config.json` (bos_token, eos_token,
- * add_bos_token, added_tokens_decoder). What is not implemented is an error that names the key,
- * never ignored; only `truncation` and `padding` are ignored, since lengths are the caller's
- * business. Every byte that UTF-8 text can hold must have a token, or the model an unk_token:
- * that is checked when opening.
+ * The vocabulary is `tokenizer.model` (a sentencepiece BPE, used as Hugging Face's LlamaTokenizer
+ * does) or `tokenizer.json` (a byte-level BPE, or one over characters with byte fallback). Where
+ * there are both, `tokenizer.model` counts, as for the programs the checkpoints were trained with;
+ * the two differ in the spaces around added tokens. A `tokenizer.model` that is a tiktoken file
+ * beside a `tokenizer.json` is not read.
+ *
+ * Beside it, where present, `tokenizer_config.json` (bos_token, eos_token, other roles,
+ * add_bos_token, added_tokens_decoder, whose flags win over those of tokenizer.json; for
+ * tokenizer.model also legacy and add_prefix_space), and where that has no added_tokens_decoder,
+ * `added_tokens.json` and `special_tokens_map.json`. What is not implemented is an error that names
+ * the key, never ignored; only `truncation` and `padding` are ignored, since lengths are the
+ * caller's business. Every byte that UTF-8 text can hold must have a token, or the model an
+ * unk_token: that is checked when opening.
  *
  * A tokenizer is immutable after opening: any number of threads may encode and decode with it. */
 
@@ -32,6 +39,9 @@ typedef enum {
      * normalized flags. Without it they are ordinary characters: use that for what a person typed,
      * so that nobody can write a turn marker into a prompt. */
     FMT_ENCODE_SPECIAL = 1 << 1,
+    /* The text goes on behind ids that were encoded before, as an answer behind its prompt: what a
+     * tokenizer puts before the first text alone (the space of sentencepiece) is left out. */
+    FMT_ENCODE_CONTINUES = 1 << 2,
 } fmt_encode_flags;
 
 /* Appends the ids of text (len bytes, or -1 for a NUL-terminated string) to ids, a GArray of
@@ -46,8 +56,8 @@ gboolean fmt_tokenizer_encode(const fmt_tokenizer *tok, const char *text, gssize
 /* One more than the highest id; ids below it may still be unused. The model's embedding may have
  * more rows than this. */
 guint fmt_tokenizer_size(const fmt_tokenizer *tok);
-/* The id of a token in the spelling of the file (an added token, or a byte-level piece such as
- * "Ġthe"); -1 if there is none. */
+/* The id of a token in the spelling of the file (an added token, or a piece such as "Ġthe" or
+ * "▁the"); -1 if there is none. */
 gint64 fmt_tokenizer_id(const fmt_tokenizer *tok, const char *token);
 /* The file's spelling of an id; NULL if the id is unused. Belongs to tok. */
 const char *fmt_tokenizer_token(const fmt_tokenizer *tok, guint32 id);

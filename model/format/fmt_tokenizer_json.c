@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "fmt_bytelevel.h"
+#include "fmt_charbpe.h"
 
 #define MAX_TOKENIZER_BYTES ((gsize) 128 << 20)
 #define MAX_ADDED 65536
@@ -15,7 +16,10 @@
 typedef struct {
     fmt_json *json;
     fmt_tokenizer *tok;
-    fmt_bytelevel *model;
+    fmt_bytelevel *model; /* one of the two, the other is NULL */
+    fmt_charbpe *chars;
+    GHashTable *vocab; /* of the model */
+    fmt_bpe *bpe;
     gboolean byte_level;  /* the pre_tokenizer had its ByteLevel */
     gboolean adds_prefix; /* the post_processor has had its say */
 } loader;
@@ -221,6 +225,102 @@ add_pre_tokenizer(loader *l, const char *where, const char *type, const cJSON *o
     return TRUE;
 }
 
+/* "prepend_scheme", or "add_prefix_space" in older files. */
+static gboolean
+get_prefix(const loader *l, const char *where, const cJSON *object, fmt_prefix *prefix,
+           GError **error)
+{
+    static const char *const names[] = {"never", "first", "always"};
+    static const fmt_prefix values[] = {FMT_PREFIX_NONE, FMT_PREFIX_FIRST, FMT_PREFIX_EACH};
+    gboolean add = TRUE;
+
+    if (!get_bool(l, where, object, "add_prefix_space", TRUE, &add, error))
+        return FALSE;
+    *prefix = add ? FMT_PREFIX_EACH : FMT_PREFIX_NONE;
+    const cJSON *scheme = cJSON_GetObjectItemCaseSensitive(object, "prepend_scheme");
+    if (!scheme)
+        return TRUE;
+    for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (cJSON_IsString(scheme) && strcmp(scheme->valuestring, names[i]) == 0) {
+            *prefix = values[i];
+            return TRUE;
+        }
+    }
+    g_autofree char *at = g_strdup_printf("%s.prepend_scheme", where);
+    return refuse(l, FMT_ERROR_VALUE, at, "\"always\", \"first\" or \"never\"", scheme, error);
+}
+
+static gboolean
+check_mark(const loader *l, const char *where, const cJSON *object, GError **error)
+{
+    const char *mark = get_string(l, where, object, "replacement", error);
+    if (!mark)
+        return FALSE;
+    if (strcmp(mark, FMT_SPACE_MARK) == 0)
+        return TRUE;
+    g_autofree char *at = g_strdup_printf("%s.replacement", where);
+    return refuse(l, FMT_ERROR_UNSUPPORTED, at, "\"" FMT_SPACE_MARK "\"",
+                  cJSON_GetObjectItemCaseSensitive(object, "replacement"), error);
+}
+
+static gboolean
+add_metaspace(loader *l, const char *where, const char *type, const cJSON *object, GError **error)
+{
+    if (strcmp(type, "Metaspace") != 0)
+        return refuse_type(l, where, "Metaspace, Sequence (with byte_fallback)", object, error);
+    if (l->chars->mark_spaces)
+        return refuse(l, FMT_ERROR_UNSUPPORTED, where, "one Metaspace", object, error);
+    l->chars->mark_spaces = l->chars->prefix_once = TRUE;
+    return check_mark(l, where, object, error) &&
+           get_prefix(l, where, object, &l->chars->prefix, error) &&
+           get_bool(l, where, object, "split", TRUE, &l->chars->split_words, error);
+}
+
+/* One of: Replace a mark by a space, ByteFallback, Fuse, Strip the first space; or Metaspace. */
+static gboolean
+add_char_decoder(loader *l, const char *where, const char *type, const cJSON *object,
+                 GError **error)
+{
+    fmt_charbpe *m = l->chars;
+    if (strcmp(type, "Fuse") == 0 || strcmp(type, "ByteFallback") == 0)
+        return TRUE;
+    if (strcmp(type, "Metaspace") == 0) {
+        fmt_prefix prefix;
+        m->marks_to_spaces = TRUE;
+        if (!check_mark(l, where, object, error) || !get_prefix(l, where, object, &prefix, error))
+            return FALSE;
+        m->strip_first = m->strip_first || prefix != FMT_PREFIX_NONE;
+        return TRUE;
+    }
+    if (strcmp(type, "Replace") == 0) {
+        gboolean regex;
+        const char *what = get_pattern(l, where, object, &regex, error);
+        const char *by = what ? get_string(l, where, object, "content", error) : NULL;
+        if (!what || !by)
+            return FALSE;
+        if (regex || strcmp(what, FMT_SPACE_MARK) != 0 || strcmp(by, " ") != 0)
+            return refuse(l, FMT_ERROR_UNSUPPORTED, where,
+                          "\"" FMT_SPACE_MARK "\" to be replaced by a space", object, error);
+        m->marks_to_spaces = TRUE;
+        return TRUE;
+    }
+    if (strcmp(type, "Strip") == 0) {
+        const char *content = get_string(l, where, object, "content", error);
+        const cJSON *start = cJSON_GetObjectItemCaseSensitive(object, "start");
+        const cJSON *stop = cJSON_GetObjectItemCaseSensitive(object, "stop");
+        if (!content)
+            return FALSE;
+        if (strcmp(content, " ") != 0 || !cJSON_IsNumber(start) || !cJSON_IsNumber(stop) ||
+            (start->valuedouble != 0 && start->valuedouble != 1) || stop->valuedouble != 0)
+            return refuse(l, FMT_ERROR_UNSUPPORTED, where, "a space, start 0 or 1 and stop 0",
+                          object, error);
+        m->strip_first = m->strip_first || start->valuedouble == 1;
+        return TRUE;
+    }
+    return refuse_type(l, where, "Replace, ByteFallback, Fuse, Strip, Metaspace, Sequence", object,
+                       error);
+}
+
 static gboolean
 add_template(loader *l, const char *where, const cJSON *object, GError **error)
 {
@@ -304,14 +404,16 @@ read_vocab(loader *l, const cJSON *vocab, GError **error)
         }
         if (!fmt_tokenizer_add_piece(l->tok, "model.vocab", item->string, (guint64) d, error))
             return FALSE;
-        g_hash_table_insert(l->model->vocab, (char *) fmt_tokenizer_token(l->tok, (guint32) d),
-                            GUINT_TO_POINTER((guint) d + 1));
+        const char *spelling = fmt_tokenizer_token(l->tok, (guint32) d);
+        if (l->chars)
+            fmt_charbpe_add(l->chars, spelling, (guint32) d);
+        else
+            g_hash_table_insert(l->vocab, (char *) spelling, GUINT_TO_POINTER((guint) d + 1));
     }
-    for (guint byte = 0; byte < 256; byte++) {
+    for (guint byte = 0; byte < 256 && l->model; byte++) {
         char spelling[8] = {0};
         g_unichar_to_utf8(fmt_byte_to_char((guint8) byte), spelling);
-        l->model->byte_ids[byte] =
-            GPOINTER_TO_UINT(g_hash_table_lookup(l->model->vocab, spelling)) - 1;
+        l->model->byte_ids[byte] = GPOINTER_TO_UINT(g_hash_table_lookup(l->vocab, spelling)) - 1;
     }
     return TRUE;
 }
@@ -350,7 +452,7 @@ read_merges(loader *l, const cJSON *merges, GError **error)
         guint ids[3];
         const char *const names[3] = {left, right, both};
         for (guint i = 0; i < 3; i++) {
-            ids[i] = GPOINTER_TO_UINT(g_hash_table_lookup(l->model->vocab, names[i]));
+            ids[i] = GPOINTER_TO_UINT(g_hash_table_lookup(l->vocab, names[i]));
             if (ids[i] == 0) {
                 g_set_error(error, FMT_ERROR, FMT_ERROR_VALUE,
                             "%s: %s: expected a merge of tokens of the vocabulary, found "
@@ -359,7 +461,7 @@ read_merges(loader *l, const cJSON *merges, GError **error)
                 return FALSE;
             }
         }
-        if (!fmt_bpe_add(l->model->bpe, ids[0] - 1, ids[1] - 1, rank, ids[2] - 1))
+        if (!fmt_bpe_add(l->bpe, ids[0] - 1, ids[1] - 1, rank, ids[2] - 1))
             return refuse(l, FMT_ERROR_VALUE, at, "each pair once", item, error);
         rank++;
     }
@@ -372,7 +474,7 @@ check_unused(const loader *l, const cJSON *model, GError **error)
 {
     static const char *const keys[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
                                        "byte_fallback"};
-    for (gsize i = 0; i < G_N_ELEMENTS(keys); i++) {
+    for (gsize i = 0; i < G_N_ELEMENTS(keys) - (l->chars ? 1 : 0); i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(model, keys[i]);
         gboolean unused = !item || cJSON_IsNull(item) || cJSON_IsFalse(item) ||
                           (cJSON_IsNumber(item) && item->valuedouble == 0) ||
@@ -399,20 +501,32 @@ read_model(loader *l, GError **error)
     if (!check_unused(l, model, error) ||
         !fmt_json_get_object(l->json, "model.vocab", FMT_REQUIRED, &vocab, error) ||
         !fmt_json_get_array(l->json, "model.merges", FMT_REQUIRED, &merges, error) ||
-        !fmt_json_get_bool(l->json, "model.ignore_merges", FMT_OPTIONAL, &l->model->ignore_merges,
-                           error) ||
-        !fmt_json_get_bool(l->json, "model.fuse_unk", FMT_OPTIONAL, &l->model->fuse_unk, error) ||
+        !fmt_json_get_bool(l->json, "model.ignore_merges", FMT_OPTIONAL,
+                           l->chars ? &l->chars->ignore_merges : &l->model->ignore_merges, error) ||
+        !fmt_json_get_bool(l->json, "model.fuse_unk", FMT_OPTIONAL,
+                           l->chars ? &l->chars->fuse_unk : &l->model->fuse_unk, error) ||
         !fmt_json_get_string(l->json, "model.unk_token", FMT_OPTIONAL, &unk, error))
         return FALSE;
     if (!read_vocab(l, vocab, error) || !read_merges(l, merges, error))
         return FALSE;
     if (unk) {
-        guint id = GPOINTER_TO_UINT(g_hash_table_lookup(l->model->vocab, unk));
+        guint id = GPOINTER_TO_UINT(g_hash_table_lookup(l->vocab, unk));
         if (id == 0)
             return fmt_json_refuse(l->json, "model.unk_token", "a token of model.vocab", error);
-        l->model->unk = id - 1;
-        return TRUE;
+        *(l->chars ? &l->chars->unk : &l->model->unk) = id - 1;
     }
+    if (l->chars) {
+        int missing = fmt_charbpe_find_bytes(l->chars, l->tok);
+        if (missing < 0 || unk)
+            return TRUE;
+        g_set_error(
+            error, FMT_ERROR, FMT_ERROR_VALUE,
+            "%s: model.vocab: expected <0x00> to <0xFF>, or an unk_token; found no <0x%02X>",
+            l->json->path, (guint) missing);
+        return FALSE;
+    }
+    if (unk)
+        return TRUE;
     for (guint byte = 0; byte < 256; byte++) {
         gboolean in_utf8 = byte != 0xc0 && byte != 0xc1 && byte < 0xf5;
         if (in_utf8 && l->model->byte_ids[byte] == FMT_NO_ID) {
@@ -508,14 +622,18 @@ read_all(loader *l, GError **error)
     const cJSON *normalizer = cJSON_GetObjectItemCaseSensitive(root, "normalizer");
     const cJSON *post = cJSON_GetObjectItemCaseSensitive(root, "post_processor");
 
-    if (!each_component(l, "pre_tokenizer", cJSON_GetObjectItemCaseSensitive(root, "pre_tokenizer"),
-                        "pretokenizers", add_pre_tokenizer, error))
+    const cJSON *pre = cJSON_GetObjectItemCaseSensitive(root, "pre_tokenizer");
+    const cJSON *decoder = cJSON_GetObjectItemCaseSensitive(root, "decoder");
+    gboolean none = l->chars && (!pre || cJSON_IsNull(pre));
+
+    if (!none && !each_component(l, "pre_tokenizer", pre, "pretokenizers",
+                                 l->chars ? add_metaspace : add_pre_tokenizer, error))
         return FALSE;
-    if (!l->byte_level)
-        return refuse(l, FMT_ERROR_UNSUPPORTED, "pre_tokenizer", "one with ByteLevel",
-                      cJSON_GetObjectItemCaseSensitive(root, "pre_tokenizer"), error);
-    if (!each_component(l, "decoder", cJSON_GetObjectItemCaseSensitive(root, "decoder"), "decoders",
-                        check_decoder, error))
+    if (!l->chars && !l->byte_level)
+        return refuse(l, FMT_ERROR_UNSUPPORTED, "pre_tokenizer",
+                      "one with ByteLevel, since model.byte_fallback is not true", pre, error);
+    if (!each_component(l, "decoder", decoder, "decoders",
+                        l->chars ? add_char_decoder : check_decoder, error))
         return FALSE;
     if (normalizer && !cJSON_IsNull(normalizer)) {
         l->tok->normalizer = fmt_normalizer_new();
@@ -528,6 +646,21 @@ read_all(loader *l, GError **error)
            each_component(l, "post_processor", post, "processors", add_post_processor, error);
 }
 
+/* Whether a ByteLevel is in it, at any depth (the parser has bounded that). */
+static gboolean
+has_byte_level(const cJSON *component)
+{
+    const cJSON *type = cJSON_GetObjectItemCaseSensitive(component, "type"), *item;
+    if (cJSON_IsString(type) && strcmp(type->valuestring, "ByteLevel") == 0)
+        return TRUE;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(component, "pretokenizers"))
+    {
+        if (has_byte_level(item))
+            return TRUE;
+    }
+    return FALSE;
+}
+
 fmt_tokenizer *
 fmt_tokenizer_open_json(const char *folder, GError **error)
 {
@@ -537,10 +670,21 @@ fmt_tokenizer_open_json(const char *folder, GError **error)
         return NULL;
 
     g_autoptr(fmt_tokenizer) tok = fmt_tokenizer_new(path);
-    tok->klass = &fmt_bytelevel_class;
-    tok->model = fmt_bytelevel_new(tok->path);
-    loader l = {.json = json, .tok = tok, .model = tok->model};
-    if (!read_all(&l, error) || !fmt_tokenizer_read_config(tok, folder, error) ||
+    loader l = {.json = json, .tok = tok};
+    if (cJSON_IsTrue(fmt_json_lookup(json, "model.byte_fallback")) &&
+        !has_byte_level(cJSON_GetObjectItemCaseSensitive(json->root, "pre_tokenizer"))) {
+        tok->klass = &fmt_charbpe_class;
+        tok->model = l.chars = fmt_charbpe_new(tok->path);
+        l.vocab = l.chars->vocab;
+        l.bpe = l.chars->bpe;
+        l.chars->byte_fallback = TRUE;
+    } else {
+        tok->klass = &fmt_bytelevel_class;
+        tok->model = l.model = fmt_bytelevel_new(tok->path);
+        l.vocab = l.model->vocab;
+        l.bpe = l.model->bpe;
+    }
+    if (!read_all(&l, error) || !fmt_tokenizer_read_config(tok, folder, NULL, error) ||
         !fmt_tokenizer_finish(tok, error))
         return NULL;
     return g_steal_pointer(&tok);

@@ -2,8 +2,8 @@
 #pragma once
 
 /* Inside format/ only. A tokenizer is the part that every kind has (pieces and their ids, added
- * tokens, BOS) and a model that cuts plain text into ids; each loader (tokenizer.json; another file
- * format later) fills in the first and brings its own class for the second. */
+ * tokens, BOS) and a model that cuts plain text into ids; each loader (tokenizer.json,
+ * tokenizer.model) fills in the first and brings its own class for the second. */
 
 #include "fmt_added.h"
 #include "fmt_json.h"
@@ -35,6 +35,9 @@ struct _fmt_tokenizer {
     fmt_normalizer *normalizer; /* NULL: none */
     GArray *prefix;             /* of guint32: what ADD_BOS puts in front */
     gint64 bos, eos;
+    /* What an added token without a role has before it where it begins the text; FMT_NO_ID: nothing
+     */
+    guint32 lone_prefix;
     const fmt_tokenizer_class *klass;
     gpointer model;
 };
@@ -45,8 +48,8 @@ fmt_tokenizer *fmt_tokenizer_new(const char *path);
  * messages call the place ("model.vocab"). */
 gboolean fmt_tokenizer_add_piece(fmt_tokenizer *tok, const char *where, const char *spelling,
                                  guint64 id, GError **error);
-/* Takes token (g_new, content g_malloc) in every case. One that is there already is left as it is.
- */
+/* Takes token (g_new, content g_malloc) in every case. The flags of one that is there already
+ * become those of token. */
 gboolean fmt_tokenizer_add_token(fmt_tokenizer *tok, const char *where, fmt_added_token *token,
                                  GError **error);
 /* After the last token: prepares the search for them. */
@@ -56,10 +59,21 @@ gboolean fmt_tokenizer_finish(fmt_tokenizer *tok, GError **error);
 fmt_added_token *fmt_tokenizer_parse_token(const char *file, const char *where, const cJSON *entry,
                                            guint64 id, GError **error);
 
-/* tokenizer_config.json: added_tokens_decoder, bos, eos, add_bos_token. Absent file: nothing. */
-gboolean fmt_tokenizer_read_config(fmt_tokenizer *tok, const char *folder, GError **error);
+/* What only the Llama tokenizer class of tokenizer.model has; set to its defaults before reading.
+ */
+typedef struct {
+    gboolean add_bos, legacy, add_prefix_space;
+} fmt_llama_config;
+
+/* tokenizer_config.json: added_tokens_decoder, bos, eos, add_bos_token, and what llama (or NULL)
+ * holds; without added_tokens_decoder also added_tokens.json. Absent files: nothing. */
+gboolean fmt_tokenizer_read_config(fmt_tokenizer *tok, const char *folder, fmt_llama_config *llama,
+                                   GError **error);
 
 fmt_tokenizer *fmt_tokenizer_open_json(const char *folder, GError **error);
+fmt_tokenizer *fmt_tokenizer_open_sentencepiece(const char *folder, GError **error);
+/* Whether a tokenizer.model that begins so is one of those that are no sentencepiece model. */
+gboolean fmt_sentencepiece_is_tiktoken(const char *data, gsize size);
 
 /* Text and byte-level spelling. */
 gunichar fmt_byte_to_char(guint8 byte);

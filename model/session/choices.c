@@ -25,7 +25,7 @@ choices_encode(const fmt_tokenizer *tok, char **labels, GError **error)
         c->logprobs = g_array_new(FALSE, FALSE, sizeof(float));
         g_ptr_array_add(choices, c);
         g_autofree char *text = g_strstrip(g_strdup(*label));
-        if (!fmt_tokenizer_encode(tok, text, -1, FMT_ENCODE_PLAIN, c->ids, error))
+        if (!fmt_tokenizer_encode(tok, text, -1, FMT_ENCODE_CONTINUES, c->ids, error))
             return NULL;
     }
     return g_steal_pointer(&choices);

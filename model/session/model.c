@@ -137,17 +137,18 @@ check_tokenizer(core *c, GError **error)
     uint32_t rows = c->config->llm.vocab;
     if (fmt_tokenizer_size(c->tokenizer) > rows) {
         g_set_error(error, FUSION_ERROR, FUSION_ERROR_MODEL,
-                    "%s: tokenizer.json: expected ids below the %u rows of the embedding, found %u",
+                    "%s: tokenizer: expected ids below the %u rows of the embedding, found %u",
                     c->folder, rows, fmt_tokenizer_size(c->tokenizer) - 1);
         return false;
     }
     static const char *const markers[] = {PROMPT_VISION_START, PROMPT_VISION_END};
     for (size_t i = 0; i < G_N_ELEMENTS(markers); i++) {
         if (fmt_tokenizer_id(c->tokenizer, markers[i]) < 0) {
-            g_set_error(error, FUSION_ERROR, FUSION_ERROR_MODEL,
-                        "%s: tokenizer.json: added_tokens: expected the marker %s, found none; it "
-                        "is not the tokenizer of a FUSION model",
-                        c->folder, markers[i]);
+            g_set_error(
+                error, FUSION_ERROR, FUSION_ERROR_MODEL,
+                "%s: tokenizer: expected the marker %s among the added tokens, found none; it "
+                "is not the tokenizer of a FUSION model",
+                c->folder, markers[i]);
             return false;
         }
     }

@@ -121,7 +121,7 @@ encode_segments(const fmt_tokenizer *tok, const GArray *segments, fmt_encode_fla
     uint32_t special = 0;
     for (guint i = 0; i < segments->len; i++) {
         const segment *s = &g_array_index(segments, segment, i);
-        fmt_encode_flags front = i == 0 ? bos : 0;
+        fmt_encode_flags front = i == 0 ? bos : FMT_ENCODE_CONTINUES;
         g_autoptr(GArray) marked = encode(tok, s->text, front | FMT_ENCODE_SPECIAL, error);
         g_autoptr(GArray) plain = marked ? encode(tok, s->text, front, error) : NULL;
         if (!plain)

@@ -200,10 +200,17 @@ test_places(void)
     g_autofree char *path = g_build_filename(dir.path, "tokenizer.json", NULL);
 
     g_assert_null(fmt_tokenizer_open(dir.path, &error));
-    assert_error_says(&error, FMT_ERROR_NOT_FOUND, path, NULL);
+    assert_error_says(&error, FMT_ERROR_NOT_FOUND, path, "tokenizer.model", "neither", NULL);
     temp_folder_write(&dir, "tokenizer.model", "x", 1);
     g_assert_null(fmt_tokenizer_open(dir.path, &error));
-    assert_error_says(&error, FMT_ERROR_UNSUPPORTED, dir.path, "tokenizer.model", NULL);
+    assert_error_says(&error, FMT_ERROR_SYNTAX, "tokenizer.model", "cut off", NULL);
+    temp_folder_write(&dir, "tokenizer.model", "version https://git-lfs.github.com/spec/v1\n", 43);
+    g_assert_null(fmt_tokenizer_open(dir.path, &error));
+    assert_error_says(&error, FMT_ERROR_SYNTAX, "tokenizer.model", "Git LFS", NULL);
+    temp_folder_write(&dir, "tokenizer.model", "IQ== 0\nIg== 1\n", 14);
+    g_assert_null(fmt_tokenizer_open(dir.path, &error));
+    assert_error_says(&error, FMT_ERROR_UNSUPPORTED, "tokenizer.model", "tiktoken", NULL);
+    /* which beside a tokenizer.json is left alone */
     temp_folder_write(&dir, "tokenizer.json", "{\"model\":", 9);
     g_assert_null(fmt_tokenizer_open(dir.path, &error));
     assert_error_says(&error, FMT_ERROR_SYNTAX, path, "cut off", NULL);
