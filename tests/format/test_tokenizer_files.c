@@ -6,6 +6,8 @@
 #include "fmt_tokenizer.h"
 #include "fmt_test.h"
 
+#include <time.h>
+
 static cJSON *
 load_base(void)
 {
@@ -306,9 +308,9 @@ test_slow_pattern(void)
         g_autoptr(fmt_tokenizer) tok = fmt_tokenizer_open(dir.path, &error);
         g_assert_no_error(error);
         g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(guint32));
-        gint64 start = g_get_monotonic_time();
+        clock_t start = clock(); /* the machine may be busy */
         gboolean ok = fmt_tokenizer_encode(tok, text, -1, FMT_ENCODE_PLAIN, ids, &error);
-        double seconds = (g_get_monotonic_time() - start) / 1e6;
+        double seconds = (double) (clock() - start) / CLOCKS_PER_SEC;
         g_test_message("%s: %s after %.1f s", patterns[i], ok ? "done" : error->message, seconds);
         g_assert_cmpfloat(seconds, <, 30);
         if (i < 4)
