@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* tokenizer.model at a small size: the rules, worked out by hand on data/fuzz/tokenizer.model (see
- * make_sentencepiece.py beside it), and files that are refused. Real vocabularies are tested by
- * test_vocabularies.py. */
+ * make_sentencepiece.py beside it) and on a tokenizer.json of its kind, and files that are refused.
+ * Real vocabularies are tested by test_vocabularies.py. */
 
 #include "fmt_test.h"
 #include "fmt_tokenizer.h"
@@ -191,6 +191,92 @@ test_both(void)
     expect(tok, "the", FMT_ENCODE_PLAIN, "▁the");
 }
 
+/* A tokenizer.json over characters; what is before and behind the vocabulary differs. */
+#define CHARS_JSON                                                                                 \
+    "{\"normalizer\":%s,\"pre_tokenizer\":%s,\"decoder\":%s,\"added_tokens\":["                    \
+    "{\"id\":9,\"content\":\"<e>\",\"special\":true}],\"model\":{\"type\":\"BPE\","                \
+    "\"byte_fallback\":true,\"fuse_unk\":true,\"unk_token\":\"<unk>\",\"vocab\":{\"<unk>\":0,"     \
+    "\"▁\":1,\"a\":2,\"b\":3,\"ab\":4,\"▁ab\":5,\"<0xC3>\":6,\"<0xA9>\":7,\"b▁\":8},"        \
+    "\"merges\":[\"a b\",\"▁ ab\",\"b ▁\"]}}"
+#define REPLACE "{\"type\":\"Replace\",\"pattern\":{\"String\":\"▁\"},\"content\":\" \"}"
+#define STRIP "{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}"
+#define DECODERS(more)                                                                             \
+    "{\"type\":\"Sequence\",\"decoders\":[" REPLACE                                                \
+    ",{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"}" more "]}"
+#define METASPACE(more) "{\"type\":\"Metaspace\",\"replacement\":\"▁\"" more "}"
+
+static fmt_tokenizer *
+open_chars(const temp_folder *dir, const char *normalizer, const char *pre, const char *decoder,
+           GError **error)
+{
+    g_autofree char *json = g_strdup_printf(CHARS_JSON, normalizer, pre, decoder);
+    temp_folder_write(dir, "tokenizer.json", json, strlen(json));
+    return fmt_tokenizer_open(dir->path, error);
+}
+
+static void
+test_json(void)
+{
+    static const struct {
+        const char *normalizer, *pre, *text, *pieces, *back;
+    } cases[] = {
+        {"{\"type\":\"Prepend\",\"prepend\":\"▁\"}", "null", "ab<e>ab", "▁ab|<e>|▁ab", "ab<e> ab"},
+        {"null", METASPACE(",\"prepend_scheme\":\"always\",\"split\":false"), "ab<e>ab",
+         "▁ab|<e>|▁ab", "ab<e> ab"},
+        {"null", METASPACE(",\"prepend_scheme\":\"first\",\"split\":false"), "ab<e>ab",
+         "▁ab|<e>|ab", "ab<e>ab"},
+        {"null", METASPACE(",\"prepend_scheme\":\"never\",\"split\":false"), "ab ab", "ab|▁ab",
+         "ab ab"},
+        {"null", METASPACE(",\"split\":false"), " ab", "▁ab", "ab"}, /* one mark is enough */
+        {"null", METASPACE(",\"add_prefix_space\":false"), "b ab", "b|▁ab", "b ab"},
+        {"null", METASPACE(",\"add_prefix_space\":false,\"split\":false"), "b b", "b▁|b", "b b"},
+        {"null", METASPACE(",\"add_prefix_space\":false,\"split\":true"), "b b", "b|▁|b", "b b"},
+        {"null", "null", "é", "<0xC3>|<0xA9>", "é"},
+        {"null", "null", "aüöa", "a|<unk>|a", "a<unk>a"},
+    };
+    g_auto(temp_folder) dir = {NULL};
+    temp_folder_init(&dir);
+    for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(guint32));
+        g_autoptr(fmt_tokenizer) tok =
+            open_chars(&dir, cases[i].normalizer, cases[i].pre, DECODERS("," STRIP), &error);
+        g_assert_no_error(error);
+        expect(tok, cases[i].text, FMT_ENCODE_SPECIAL, cases[i].pieces);
+        g_assert_true(fmt_tokenizer_encode(tok, cases[i].text, -1, FMT_ENCODE_SPECIAL, ids, NULL));
+        g_autofree char *back =
+            fmt_tokenizer_decode(tok, (const guint32 *) (void *) ids->data, ids->len, FALSE);
+        g_assert_cmpstr(back, ==, cases[i].back);
+    }
+}
+
+static void
+test_bad_json(void)
+{
+    static const struct {
+        const char *pre, *decoder, *says;
+    } bad[] = {
+        {"{\"type\":\"Digits\"}", DECODERS(""), "pre_tokenizer.type"},
+        {"{\"type\":\"Metaspace\"}", DECODERS(""), "pre_tokenizer.replacement"},
+        {"{\"type\":\"Metaspace\",\"replacement\":\"_\"}", DECODERS(""), "found \"_\""},
+        {METASPACE(",\"prepend_scheme\":\"last\""), DECODERS(""), "found \"last\""},
+        {METASPACE(",\"split\":1"), DECODERS(""), "pre_tokenizer.split"},
+        {"null", "null", "decoder: expected an object"},
+        {"null", "{\"type\":\"ByteLevel\"}", "decoder.type"},
+        {"null", "{\"type\":\"Strip\",\"content\":\"x\",\"start\":1,\"stop\":0}", "a space"},
+        {"null", "{\"type\":\"Strip\",\"content\":\" \",\"start\":2,\"stop\":0}", "start 0 or 1"},
+        {"null", "{\"type\":\"Replace\",\"pattern\":{\"String\":\"x\"},\"content\":\" \"}", "▁"},
+    };
+    g_auto(temp_folder) dir = {NULL};
+    temp_folder_init(&dir);
+    for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_null(open_chars(&dir, "null", bad[i].pre, bad[i].decoder, &error));
+        g_assert_nonnull(error);
+        assert_error_says(&error, error->code, "tokenizer.json", bad[i].says, NULL);
+    }
+}
+
 typedef struct {
     const char *name, *bytes;
     gsize size;
@@ -258,6 +344,8 @@ main(int argc, char **argv)
     g_test_add_func("/sentencepiece/added-tokens-file", test_added_file);
     g_test_add_func("/sentencepiece/stream", test_stream);
     g_test_add_func("/sentencepiece/both-files", test_both);
+    g_test_add_func("/sentencepiece/json", test_json);
+    g_test_add_func("/sentencepiece/json-refused", test_bad_json);
     for (gsize i = 0; i < G_N_ELEMENTS(bad_tails); i++) {
         g_autofree char *name = g_strdup_printf("/sentencepiece/refused/%s", bad_tails[i].name);
         g_test_add_data_func(name, &bad_tails[i], test_bad_tail);
