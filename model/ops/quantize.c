@@ -151,7 +151,7 @@ ops_quantize_row(const float *row, uint32_t k, ops_dtype to, void *codes, void *
             continue;
         }
         for (uint32_t i = 0; i < n; i += 2)
-            bytes[(first + i) / 2] = (uint8_t) ((q[i] & 15) | q[i + 1] << 4);
+            bytes[(first + i) / 2] = (uint8_t) ((q[i] & 15) | (q[i + 1] & 15) << 4);
     }
     return true;
 }

@@ -178,7 +178,7 @@ pack_codes(const ops_weight_desc *desc, const source_row *row, uint32_t row_inde
             uint8_t *to = in_block + (1 + 4 * group) * step;
             for (uint32_t i = 0; i < OPS_GROUP; i += 8, to += step) {
                 for (uint32_t j = 0; j < 4; j++)
-                    to[j] = (uint8_t) ((codes[i + 2 * j] & 15) | codes[i + 2 * j + 1] << 4);
+                    to[j] = (uint8_t) ((codes[i + 2 * j] & 15) | (codes[i + 2 * j + 1] & 15) << 4);
             }
         }
     }

@@ -86,8 +86,7 @@ keep_stage(const char *stage, const float *data, const uint64_t *shape, unsigned
     /* A product with weights that are off by e, independently, is off by e; the residual stream
      * gathers such errors like a random walk. Products on the way: four a layer, two of each
      * projector. Each block's norm scales the stream's error as the stream, gelu and softmax by
-     * about one: half as much
-     * again is allowed. */
+     * about one: half as much again is allowed. */
     bool decoder = g_str_has_prefix(stage, "align_") || g_str_has_prefix(stage, "prefill_");
     double walk = s->fine * s->fine * (4 * s->c->vision.layers + 5);
     if (decoder)
