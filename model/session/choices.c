@@ -31,14 +31,83 @@ choices_encode(const fmt_tokenizer *tok, char **labels, GError **error)
     return g_steal_pointer(&choices);
 }
 
+/* The logits after some tokens of an answer. */
+typedef struct {
+    const float *logits; /* of the state, or `copy` */
+    float *copy;
+    double log_sum;
+} row;
+
+static row
+row_of(const float *logits, uint32_t vocab)
+{
+    return (row){.logits = logits, .log_sum = logits_log_sum(logits, vocab)};
+}
+
+/* What lies in the state lasts until its next call. */
+static void
+row_keep(row *r, uint32_t vocab)
+{
+    if (!r->copy)
+        r->logits = r->copy = g_memdup2(r->logits, sizeof(float) * vocab);
+}
+
+static void
+row_clear(gpointer data)
+{
+    g_free(((row *) data)->copy);
+}
+
 /* A NaN is an impossible token. */
 static double
-log_probability(const float *logits, uint32_t vocab, uint32_t token)
+log_probability(const row *r, uint32_t vocab, uint32_t token)
 {
-    if (token >= vocab || isnan(logits[token]))
+    if (token >= vocab || isnan(r->logits[token]))
         return -INFINITY;
-    double p = logits[token] - logits_log_sum(logits, vocab);
+    double p = (double) r->logits[token] - r->log_sum;
     return isnan(p) ? -INFINITY : p;
+}
+
+static uint32_t
+id_at(const scored_choice *c, uint32_t i)
+{
+    return g_array_index(c->ids, uint32_t, i);
+}
+
+/* By their tokens, so that those with a common beginning are neighbours. */
+static int
+compare(gconstpointer a, gconstpointer b)
+{
+    const scored_choice *x = *(scored_choice *const *) a, *y = *(scored_choice *const *) b;
+    for (uint32_t i = 0; i < MIN(x->ids->len, y->ids->len); i++) {
+        if (id_at(x, i) != id_at(y, i))
+            return id_at(x, i) < id_at(y, i) ? -1 : 1;
+    }
+    return x->ids->len < y->ids->len ? -1 : x->ids->len > y->ids->len;
+}
+
+static uint32_t
+common_beginning(const scored_choice *x, const scored_choice *y)
+{
+    uint32_t n = 0;
+    while (n < x->ids->len && n < y->ids->len && id_at(x, n) == id_at(y, n))
+        n++;
+    return n;
+}
+
+/* rows[d]: after d tokens of the choice. */
+static void
+add_up(scored_choice *c, const GArray *rows, uint32_t vocab, uint32_t end_token)
+{
+    c->score = 0;
+    g_array_set_size(c->logprobs, 0);
+    for (uint32_t i = 0; i < c->ids->len; i++) {
+        double p = log_probability(&g_array_index(rows, row, i), vocab, id_at(c, i));
+        float shown = (float) p;
+        g_array_append_val(c->logprobs, shown);
+        c->score += p;
+    }
+    c->score += log_probability(&g_array_index(rows, row, c->ids->len), vocab, end_token);
 }
 
 bool
@@ -46,27 +115,39 @@ choices_score(GPtrArray *choices, net_state *state, const net_output *after_prom
               uint32_t end_token, GCancellable *cancel, GError **error)
 {
     uint32_t prompt = net_state_position(state), vocab = after_prompt->vocab;
-    /* The logits last until the next call on the state only. */
-    g_autofree float *first = g_memdup2(after_prompt->logits, sizeof(float) * vocab);
-    for (guint i = 0; i < choices->len; i++) {
-        scored_choice *c = g_ptr_array_index(choices, i);
-        uint32_t n = c->ids->len;
-        const uint32_t *ids = (const uint32_t *) (void *) c->ids->data;
+    g_autoptr(GPtrArray) order = g_ptr_array_new();
+    for (guint i = 0; i < choices->len; i++)
+        g_ptr_array_add(order, g_ptr_array_index(choices, i));
+    g_ptr_array_sort(order, compare);
+
+    g_autoptr(GArray) rows = g_array_new(FALSE, TRUE, sizeof(row));
+    g_array_set_clear_func(rows, row_clear);
+    row first = row_of(after_prompt->logits, vocab);
+    row_keep(&first, vocab);
+    g_array_append_val(rows, first);
+    bool ok = true;
+    for (guint i = 0; ok && i < order->len; i++) {
+        scored_choice *c = g_ptr_array_index(order, i);
+        uint32_t done = rows->len - 1, n = c->ids->len - done;
         const float *logits = NULL;
-        if (!net_extend(state, ids, n, cancel, &logits, error))
-            return false;
-        c->score = 0;
-        g_array_set_size(c->logprobs, 0);
+        net_state_rewind(state, prompt + done);
+        ok = n == 0 ||
+             net_extend(state, &g_array_index(c->ids, uint32_t, done), n, cancel, &logits, error);
+        if (!ok)
+            break;
         for (uint32_t t = 0; t < n; t++) {
-            const float *row = t == 0 ? first : logits + (size_t) (t - 1) * vocab;
-            float p = (float) log_probability(row, vocab, ids[t]);
-            g_array_append_val(c->logprobs, p);
-            c->score += p;
+            row r = row_of(logits + (size_t) t * vocab, vocab);
+            g_array_append_val(rows, r);
         }
-        c->score += log_probability(logits + (size_t) (n - 1) * vocab, vocab, end_token);
-        net_state_rewind(state, prompt);
+        add_up(c, rows, vocab, end_token);
+        /* What the next one begins with is computed already. */
+        const scored_choice *next = i + 1 < order->len ? g_ptr_array_index(order, i + 1) : NULL;
+        g_array_set_size(rows, 1 + (next ? common_beginning(c, next) : 0));
+        for (uint32_t t = 0; t < rows->len; t++)
+            row_keep(&g_array_index(rows, row, t), vocab);
     }
-    return true;
+    net_state_rewind(state, prompt);
+    return ok;
 }
 
 uint32_t

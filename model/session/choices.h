@@ -14,8 +14,9 @@ typedef struct {
 
 /* Token ids of a NULL-terminated list; an array of scored_choice* without scores. */
 GPtrArray *choices_encode(const fmt_tokenizer *tok, char **labels, GError **error);
-/* Scores all after a prefill whose output is `after_prompt`; the state is left at the prompt's end.
- */
+/* Scores all after a prefill whose output is `after_prompt`: each as the complete answer, its end
+ * token included, so that a long choice and one that is the beginning of another compare rightly. A
+ * common beginning is computed once. The state is left at the prompt's end. */
 bool choices_score(GPtrArray *choices, net_state *state, const net_output *after_prompt,
                    uint32_t end_token, GCancellable *cancel, GError **error);
 /* Probabilities from scores, which add up to 1; returns the index of the best. */

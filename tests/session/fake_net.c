@@ -71,7 +71,7 @@ fake_net_reset(void)
     fake.needs[0] = 2000;
     fake.needs[1] = 1000;
     g_clear_pointer(&fake.load_error, g_free);
-    alive.loads = alive.encodes = alive.prefills = alive.decodes = 0;
+    alive.loads = alive.encodes = alive.prefills = alive.decodes = alive.extended = 0;
     fake.counts = alive;
     empty(&fake.order);
     empty(&fake.prompt);
@@ -597,6 +597,7 @@ net_extend(net_state *s, const uint32_t *tokens, uint32_t n, GCancellable *cance
     uint32_t vocab = s->model->config.llm.vocab;
     if (cancelled(cancel, error))
         return false;
+    count(&fake.counts.extended, (int) n);
     s->logits = g_renew(float, s->logits, (size_t) vocab *n);
     for (uint32_t i = 0; i < n; i++) {
         g_array_append_val(s->answer, tokens[i]);

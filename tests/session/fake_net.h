@@ -42,6 +42,7 @@ void fake_net_fail_load(const char *message);
 
 typedef struct {
     uint32_t loads, encodes, prefills, decodes;
+    uint32_t extended; /* tokens of net_extend */
     uint32_t models, states, frames, devices; /* alive now */
     uint32_t reserve;                         /* of the latest prefill's prompt */
 } fake_net_counts;

@@ -269,6 +269,13 @@ test_choices(fixture *f, gconstpointer data)
     check_choices(f, (const char *const[]){"n", "yo", "n", NULL}, (double[]){n, yo, n}, "n");
     /* One choice is certain. */
     check_choices(f, (const char *const[]){"x", NULL}, (double[]){1}, "x");
+    /* Common beginnings are computed once: n, y, o, x. */
+    uint32_t extended = fake_net_get_counts().extended, prefills = fake_net_get_counts().prefills;
+    const double yox = 0.5 * 0.5 * 0.2;
+    check_choices(f, (const char *const[]){"yox", "y", "n", "yo", "yox", NULL},
+                  (double[]){yox, y, n, yo, yox}, "n");
+    g_assert_cmpuint(fake_net_get_counts().extended - extended, ==, 4);
+    g_assert_cmpuint(fake_net_get_counts().prefills - prefills, ==, 1);
 }
 
 static void

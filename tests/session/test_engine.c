@@ -154,6 +154,85 @@ test_choices(fixture *f, gconstpointer data)
     g_assert_cmpfloat(a->logprobs[0], <=, greedy->logprobs[0] + 1e-3);
 }
 
+/* Log-probability of `token` after the prompt and `n` tokens of an answer, all in one prefill: no
+ * KV cache of an earlier pass, nothing shared with other choices. */
+static double
+direct_logprob(net_state *state, net_frame *frame, const prompt *p, const uint32_t *ids, uint32_t n,
+               uint32_t token)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree net_piece *pieces = g_new0(net_piece, p->net.n_pieces + 1);
+    memcpy(pieces, p->net.pieces, p->net.n_pieces * sizeof *pieces);
+    pieces[p->net.n_pieces] = (net_piece){.kind = NET_PIECE_TOKENS, .ids = ids, .n = n};
+    net_prompt all = p->net;
+    all.pieces = pieces;
+    all.n_pieces += n > 0;
+    net_output out;
+    g_assert_true(net_prefill(state, frame, &all, NULL, &out, &error));
+    double largest = -INFINITY, sum = 0;
+    for (uint32_t i = 0; i < out.vocab; i++)
+        largest = fmax(largest, out.logits[i]);
+    for (uint32_t i = 0; i < out.vocab; i++)
+        sum += exp(out.logits[i] - largest);
+    return out.logits[token] - largest - log(sum);
+}
+
+/* The golden model, in f32: a choice's probability against the product that defines it. */
+static void
+test_choices_direct(void)
+{
+    static const char *const labels[] = {"yes", "yes, two", "no", "yes, two people", "n", NULL};
+    enum { N = G_N_ELEMENTS(labels) - 1 };
+    g_autoptr(GError) error = NULL;
+    const fusion_model_options options = {.folder = GOLDEN "/phi",
+                                          .precision = FUSION_PRECISION_F32};
+    g_autoptr(fusion_model) model = fusion_model_open(&options, &error);
+    g_assert_no_error(error);
+    g_assert_true(fusion_model_wait(model, NULL, &error));
+    fixture f = {model, fusion_session_new(model, "test"), answers_new()};
+    g_autoptr(fusion_frame) frame = picture(64, 48, 1);
+    const fusion_answer *a = ask_about(&f, frame, "Is somebody there?", labels, NULL);
+
+    const core *c = model->core;
+    g_autoptr(net_device) device = net_device_open(NULL, &error);
+    g_assert_no_error(error);
+    g_autoptr(fmt_checkpoint) checkpoint = fmt_checkpoint_open(GOLDEN "/phi", &error);
+    g_assert_no_error(error);
+    g_autoptr(net_model) net =
+        net_model_new(device, c->config, checkpoint, NET_F32, NULL, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_autoptr(net_frame) features = net_frame_new(net, c->config->align.default_q, &error);
+    g_assert_true(net_frame_encode(features, &frame->image, NULL, &error));
+    g_autoptr(net_state) state = net_state_new(net, 512, &error);
+    g_assert_no_error(error);
+    g_autoptr(prompt) p =
+        prompt_new(c->template, c->tokenizer, NULL, NULL, 0, "Is somebody there?", 0, &error);
+    g_assert_no_error(error);
+    double weights[N], sum = 0;
+    guint longest = 0;
+    for (guint i = 0; i < N; i++) {
+        g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+        g_assert_true(
+            fmt_tokenizer_encode(c->tokenizer, labels[i], -1, FMT_ENCODE_CONTINUES, ids, &error));
+        g_array_append_val(ids, c->end_token);
+        double logprob = 0;
+        const uint32_t *tokens = (const uint32_t *) (void *) ids->data;
+        for (guint t = 0; t < ids->len; t++)
+            logprob += direct_logprob(state, features, p, tokens, t, tokens[t]);
+        weights[i] = exp(logprob);
+        sum += weights[i];
+        longest = MAX(longest, ids->len);
+    }
+    g_assert_cmpuint(longest, >, 3); /* or the test says little */
+    for (guint i = 0; i < N; i++) {
+        g_test_message("%s: %g, directly %g", labels[i], a->choices[i].probability,
+                       weights[i] / sum);
+        g_assert_cmpfloat(fabs(log(a->choices[i].probability / (weights[i] / sum))), <, 1e-3);
+    }
+    fusion_session_free(f.session);
+    answers_free(f.answers);
+}
+
 static void
 test_follow_up(fixture *f, gconstpointer data)
 {
@@ -429,6 +508,7 @@ main(int argc, char **argv)
     ADD("/engine/sizes", phi, test_sizes);
     ADD("/engine/choices/phi", phi, test_choices);
     ADD("/engine/choices/llama", llama, test_choices);
+    g_test_add_func("/engine/choices/direct", test_choices_direct);
     ADD("/engine/follow-up", phi, test_follow_up);
     ADD("/engine/partial-and-sampling", phi, test_partial_and_sampling);
     ADD("/engine/tap", phi, test_tap);
