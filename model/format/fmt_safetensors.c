@@ -355,6 +355,14 @@ add_shards(fmt_checkpoint *cp, const char *index_path, GError **error)
         }
         g_hash_table_add(shards, (char *) shard);
         g_autofree char *path = g_build_filename(cp->folder, shard, NULL);
+        if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+            g_set_error(
+                error, FMT_ERROR, FMT_ERROR_NOT_FOUND,
+                "%s: weight_map: \"%.200s\": expected the file %s, found nothing there; get "
+                "the missing file of the checkpoint",
+                index_path, entry->string, path);
+            return FALSE;
+        }
         if (!add_file(cp, path, error)) {
             g_prefix_error(error, "%s: weight_map: ", index_path);
             return FALSE;
@@ -366,8 +374,9 @@ add_shards(fmt_checkpoint *cp, const char *index_path, GError **error)
         g_autofree char *path = g_build_filename(cp->folder, entry->valuestring, NULL);
         if (!t || strcmp(t->file, path) != 0) {
             g_set_error(error, FMT_ERROR, FMT_ERROR_VALUE,
-                        "%s: weight_map: tensor \"%.200s\": expected in %s, found %s%s", index_path,
-                        entry->string, path, t ? "in " : "nowhere", t ? t->file : "");
+                        "%s: weight_map: tensor \"%.200s\": expected in %s, found %s%s; the index "
+                        "and the files are not of one checkpoint: get them again from one place",
+                        index_path, entry->string, path, t ? "in " : "nowhere", t ? t->file : "");
             return FALSE;
         }
     }

@@ -83,6 +83,14 @@ const char *fmt_dtype_name(fmt_dtype dtype);
  * fmt_is_float. */
 void fmt_tensor_to_f32(const fmt_tensor *t, guint64 first, guint64 n, float *out);
 
+/* The largest magnitude of the tensor's values, 0 if it has none. FMT_ERROR_VALUE, naming file,
+ * tensor and place, if a value is not finite. Reads all of the tensor, which
+ * fmt_is_float. */
+gboolean fmt_tensor_largest(const fmt_tensor *t, float *largest, GError **error);
+/* The process's own share of the tensor's pages is given back: what remains is the system's cache
+ * of the file. Its values can be read as before. */
+void fmt_tensor_release(const fmt_tensor *t);
+
 /* IEEE 754 binary16. To f16: rounded to nearest, ties to even; magnitudes of 65520 and more become
  * infinity; what is too small for the least subnormal (2^-24) becomes zero of the same sign; a
  * NaN stays a (quiet) NaN. From f16: exact. */

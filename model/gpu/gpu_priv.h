@@ -228,6 +228,8 @@ void gpu_device_set_patience(gpu_device *dev, double seconds);
 /* As if the device's memory ended at `bytes` held by this device object: an allocation of device
  * memory beyond it fails with GPU_ERROR_OUT_OF_MEMORY. UINT64_MAX: no limit. */
 void gpu_device_limit_memory(gpu_device *dev, uint64_t bytes);
+/* As if the device bound at most `binding` bytes and allocated at most `alloc` at once. */
+void gpu_device_limit_sizes(gpu_device *dev, uint64_t binding, uint64_t alloc);
 /* As if the CPU could not see GPU_MEM_DEVICE buffers made from now on, as behind a bus: writes and
  * reads go through the staging buffers. */
 void gpu_device_hide_memory(gpu_device *dev, bool on);

@@ -98,6 +98,14 @@ gpu_device_limit_memory(gpu_device *dev, uint64_t bytes)
 }
 
 void
+gpu_device_limit_sizes(gpu_device *dev, uint64_t binding, uint64_t alloc)
+{
+    dev->info.max_binding_bytes = binding;
+    dev->info.max_texels = (uint32_t) MIN(binding / 16, UINT32_MAX);
+    dev->info.max_alloc_bytes = alloc;
+}
+
+void
 gpu_device_hide_memory(gpu_device *dev, bool on)
 {
     g_mutex_lock(&dev->memory.lock);

@@ -118,6 +118,25 @@ static const struct {
     {"giant", 1536, 6144, 16, 384, 16, 40, 19, 19, 38},
 };
 
+/* "...-patch14-384" */
+static void
+sizes_in_name(const char *name, uint32_t *patch, uint32_t *side)
+{
+    const char *at = strstr(name, "patch");
+    char *end;
+
+    if (!at)
+        return;
+    guint64 p = g_ascii_strtoull(at + strlen("patch"), &end, 10);
+    if (p < 2 || p > 256 || *end != '-')
+        return;
+    guint64 s = g_ascii_strtoull(end + 1, &end, 10);
+    if (s < p || s > 2048)
+        return;
+    *patch = (uint32_t) p;
+    *side = (uint32_t) s;
+}
+
 static void
 read_vision(reader *r, net_config *c)
 {
@@ -140,6 +159,7 @@ read_vision(reader *r, net_config *c)
         c->vision.early = encoders[i].early;
         c->vision.connector_a = encoders[i].connector_a;
         c->vision.connector_b = encoders[i].connector_b;
+        sizes_in_name(name, &c->vision.patch, &c->vision.side);
         sizes = rest = FMT_OPTIONAL;
     }
     if (sizes == FMT_REQUIRED && !fmt_json_has(r->json, "vision_config")) {
@@ -263,6 +283,17 @@ read_rope(reader *r, net_config *c)
     }
 }
 
+/* What a folder that is not FUSION's seems to be, for the message. */
+static const char *
+what_else(const reader *r, const char *type)
+{
+    if (g_str_has_prefix(type, "llava"))
+        return " (this is a LLaVA model)";
+    if (fmt_json_has(r->json, "mm_vision_tower") || fmt_json_has(r->json, "vision_config"))
+        return " (this is another vision-language model)";
+    return " (this is a language model alone)";
+}
+
 static void
 read_llm(reader *r, net_config *c)
 {
@@ -278,8 +309,15 @@ read_llm(reader *r, net_config *c)
         fault(
             r, NET_ERROR_UNSUPPORTED, "model_type",
             "expected a FUSION model (fusion_phi, fusion_llama, or another ..._phi or ..._llama), "
-            "found \"%s\"",
-            type);
+            "found \"%s\"%s; name the folder of a FUSION checkpoint, such as FUSION-Phi3.5-3B",
+            type, what_else(r, type));
+    if (!r->error && !fmt_json_has(r->json, "num_of_vision_sampler_layers") &&
+        !fmt_json_has(r->json, "query_len"))
+        fault(r, NET_ERROR_UNSUPPORTED, "num_of_vision_sampler_layers",
+              "expected the number of alignment layers, found nothing (nor query_len): "
+              "model_type \"%s\" with neither is not a FUSION model%s; name the folder of a FUSION "
+              "checkpoint, such as FUSION-Phi3.5-3B",
+              type, what_else(r, type));
 
     read_u32(r, "hidden_size", FMT_REQUIRED, 8, 16384, &c->llm.width);
     read_u32(r, "intermediate_size", FMT_REQUIRED, 8, 131072, &c->llm.mlp);
@@ -516,6 +554,24 @@ net_config_load(const char *folder, GError **error)
         return NULL;
     }
     return g_steal_pointer(&c);
+}
+
+bool
+net_config_read_rows(net_config *c, const fmt_checkpoint *checkpoint, GError **error)
+{
+    const fmt_tensor *t = fmt_checkpoint_get(checkpoint, "model.embed_tokens.weight", error);
+
+    if (!t)
+        return false;
+    if (t->n_dims != 2 || t->shape[0] < 1 || t->shape[0] > 1u << 20) {
+        g_autofree char *shape = fmt_shape_string(t->shape, t->n_dims);
+        g_set_error(error, NET_ERROR, NET_ERROR_WEIGHTS,
+                    "%s: tensor \"%s\": expected [rows, %u] with at most %u rows, found %s",
+                    t->file, t->name, c->llm.width, 1u << 20, shape);
+        return false;
+    }
+    c->llm.vocab = (uint32_t) t->shape[0];
+    return true;
 }
 
 void

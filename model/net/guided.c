@@ -50,7 +50,8 @@ record(net_state *s, net_frame *f, const net_key *key, GError **error)
     if (T) {
         const ops_index ids = {s->params, NET_PARAM_INSTRUCTION};
         /* the table of a full-size vocabulary exceeds one binding of some devices */
-        ops_embed(p.o, p.cmd, p.w->embed_tokens, (ops_mat){0}, ids, mem.text);
+        ops_embed(p.o, p.cmd, p.w->embed_tokens.part, p.w->embed_tokens.n, (ops_mat){0}, ids,
+                  mem.text);
         net_projector(&p, p.w->aux_projector, mem.text, mem.text_hidden, ops_rows(h, P, T));
     }
     net_tap_rows(p.o, rec, "guided_hidden_0", h);

@@ -88,7 +88,7 @@ net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t m
                         uint32_t frames)
 {
     ops_dtype act = precision == NET_F32 ? OPS_F32 : OPS_F16;
-    uint32_t q = c->align.default_q;
+    uint32_t q = net_max_q(c);
     uint64_t bytes = net_weights_bytes(c, precision) + frames * net_frame_bytes(c, act, q) +
                      net_state_bytes(c, act, max_context) + scratch_bytes(c, act, q, max_context);
 

@@ -116,6 +116,9 @@ typedef struct {
 net_config *net_config_load(const char *folder, GError **error);
 void net_config_free(net_config *c);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_config, net_config_free)
+/* Takes the size of the vocabulary from the rows of the checkpoint's embedding: adding tokens resized the
+ * matrix, and vocab_size of config.json may still say what it was. */
+bool net_config_read_rows(net_config *c, const fmt_checkpoint *checkpoint, GError **error);
 /* TRUE if q latent tokens fit this model: listed in query_len, and r not above the side of the global
  * map (2 g); else NET_ERROR_ARGUMENT naming what is allowed. */
 bool net_config_check_q(const net_config *c, uint32_t q, GError **error);
@@ -140,9 +143,15 @@ const char *net_precision_name(net_precision precision);
 /* The precision that a checkpoint is stored in: f32 for F32, f16 for F16 and BF16, or that of its codes. */
 net_precision net_stored_precision(const fmt_checkpoint *checkpoint);
 
-/* Bytes of device memory that the model, one state and `frames` frames (of the default q) will take. */
+/* Bytes of device memory that the model, one state and `frames` frames (of the largest q, the worst that a
+ * request may ask for) will take. */
 uint64_t net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context,
                                  uint32_t frames);
+/* TRUE if a conversation of max_context positions needs no allocation and no binding beyond the device's
+ * limits; else NET_ERROR_ARGUMENT that says how many positions do. Weights have no such limit: what exceeds
+ * one allocation or binding lies in several. */
+bool net_model_check_context(net_device *device, const net_config *c, net_precision precision,
+                             uint32_t max_context, GError **error);
 
 /* What net_model_new checks before it uploads anything, alone: every tensor that the model needs is there, of
  * a type that is read, with its shape, and none is unexpected; all faults in one NET_ERROR_WEIGHTS. Reads

@@ -45,10 +45,16 @@ typedef struct {
     net_linear linear_1, linear_2; /* [D, D] */
 } net_align_layer;
 
+/* A table of rows, one matrix below the other: one allocation may not hold it. */
 typedef struct {
-    ops_mat embed_tokens; /* [vocab, D] act */
+    ops_mat *part;
+    unsigned n;
+} net_table;
+
+typedef struct {
+    net_table embed_tokens; /* [vocab, D] act, or f32 where f16 does not hold its values */
     net_linear patch_embedding;
-    ops_mat position_embedding; /* [P, V] f32 */
+    net_table position_embedding; /* [P, V] f32, one part */
     net_vision_layer *vision;   /* [vision.layers] */
     net_linear mm_projector[2], aux_projector[2];
     net_align_layer *align; /* [n] */

@@ -236,8 +236,9 @@ record(net_state *s, net_frame *f, const net_key *key, GError **error)
     gpu_cmd_stage(p.cmd, "prefill");
     ops_mat latents_0 = ops_rows(s->features, n_image, f->q);
     gpu_cmd_copy(p.cmd, net_mat_span(latents_0), net_mat_span(f->latents));
-    ops_embed(p.o, p.cmd, p.w->embed_tokens, ops_rows(s->features, 0, n_image + f->q),
-              (ops_index){s->params, s->prompt_at}, d->h); /* [S, D] */
+    ops_embed(p.o, p.cmd, p.w->embed_tokens.part, p.w->embed_tokens.n,
+              ops_rows(s->features, 0, n_image + f->q), (ops_index){s->params, s->prompt_at},
+              d->h); /* [S, D] */
 
     for (uint32_t i = 0; i < L; i++) {
         /* of the last layer one row is wanted, and no alignment can change it */

@@ -158,8 +158,8 @@ record(net_state *s, const net_key *key, GError **error)
     };
 
     gpu_cmd_stage(p.cmd, "decode");
-    ops_embed(p.o, p.cmd, p.w->embed_tokens, (ops_mat){0}, (ops_index){s->params, s->tokens_at},
-              mem.h);
+    ops_embed(p.o, p.cmd, p.w->embed_tokens.part, p.w->embed_tokens.n, (ops_mat){0},
+              (ops_index){s->params, s->tokens_at}, mem.h);
     for (uint32_t i = 0; i < p.c->llm.layers; i++)
         net_decoder_layer_run(&p, i, &mem, &place);
     ops_mat logits = ops_rows(s->logits, 0, key->rows);

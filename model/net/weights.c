@@ -29,12 +29,13 @@ typedef struct {
     union {
         ops_weight **weight;
         gpu_buf **vector; /* f32 */
-        ops_mat *table;
+        net_table *table;
     } to;
     unsigned first, n; /* tensors */
     uint32_t rows, cols;
     ops_dtype store;
     bool interleave;
+    bool whole; /* tables: in one buffer */
     float fill; /* vectors of random models: this plus small noise */
 } decl;
 
@@ -120,10 +121,11 @@ norm(binder *b, net_norm *to, const char *name, uint32_t n, linear_flags flags)
 }
 
 static void
-table(binder *b, ops_mat *to, const char *name, uint32_t rows, uint32_t cols, ops_dtype store)
+table(binder *b, net_table *to, const char *name, uint32_t rows, uint32_t cols, ops_dtype store)
 {
     uint64_t shape[2] = {rows, cols};
     decl d = {.kind = TO_TABLE, .to.table = to, .n = 1, .rows = rows, .cols = cols, .store = store};
+    d.whole = to == &b->w->position_embedding; /* a product's residual */
     d.first = declare_tensor(b, name, ".weight", 2, shape);
     g_array_append_val(b->decls, d);
 }
@@ -366,7 +368,8 @@ compare(const char *name, const uint64_t *shape, unsigned n_dims, const fmt_tens
         list_fault(text, n, "missing: %s %s", name, expected);
     } else if (!same_shape(shape, n_dims, found)) {
         g_autofree char *is = fmt_shape_string(found->shape, found->n_dims);
-        list_fault(text, n, "wrong shape: %s: expected %s, found %s", name, expected, is);
+        list_fault(text, n, "wrong shape: %s: expected %s, found %s in %s", name, expected, is,
+                   found->file);
     }
 }
 
@@ -413,7 +416,7 @@ check(const binder *b, const fmt_checkpoint *checkpoint, GError **error)
     if (n > MAX_LISTED)
         g_string_append_printf(text, "\n  and %u more", n - MAX_LISTED);
     g_set_error(error, NET_ERROR, NET_ERROR_WEIGHTS,
-                "%s: %u tensor%s not fit its config.json (%s):%s",
+                "%s: %u tensor%s not fit its config.json (%s); get both from one checkpoint:%s",
                 fmt_checkpoint_folder(checkpoint), n, n == 1 ? " does" : "s do", b->c->model_type,
                 text->str);
     return false;
@@ -451,6 +454,9 @@ next_random(source *s)
     return s->state;
 }
 
+/* Values of random numbers that are made: tensors larger than that repeat them. */
+#define RANDOM_VALUES (4u << 20)
+
 /* f16 values, uniform around 0, with the variance that keeps activations' size through [., k].
  * Benchmarks want them fast, and no better than that. */
 static const void *
@@ -477,32 +483,90 @@ static const ops_dtype dtype_of[] = {[FMT_F32] = OPS_F32,
                                      [FMT_I8] = OPS_Q8,
                                      [FMT_U8] = OPS_Q4};
 
-static bool
-load_weight(const binder *b, const decl *d, source *src, ops *o, GError **error)
+#define F16_END 65520.0f /* magnitudes from here on round to infinity */
+#define F16_LOW 0x1p-10f /* a weight that is smaller everywhere loses places to subnormals */
+
+/* The power of two that a weight is divided by so that f16 holds it, or its scales: none in any
+ * ordinary checkpoint. Such a weight's largest value then lies in [2^11, 2^15), so that values
+ * 2^-35 of it keep the 8 bits of a bf16. Steps of 4, as every power is a kernel of its own. */
+static int
+shift_for(float largest, ops_dtype store)
 {
-    ops_weight_part parts[MAX_PARTS];
+    int exponent;
+
+    if (store == OPS_F32 || largest == 0 || (largest >= F16_LOW && largest < F16_END))
+        return 0;
+    frexpf(largest, &exponent);
+    int steps = (exponent - 15 + 4 * 64 + 3) / 4 - 64; /* rounded up */
+    return CLAMP(4 * steps, -OPS_MAX_SHIFT, OPS_MAX_SHIFT);
+}
+
+static bool
+random_weight(const decl *d, source *src, GArray *parts)
+{
+    uint32_t rows = MIN(d->rows, MAX(1, RANDOM_VALUES / d->cols));
+    const void *data = random_rows(src, (uint64_t) rows * d->cols, d->cols);
+
+    for (uint32_t row = 0; row < d->rows; row += rows) {
+        ops_weight_part part = {data, OPS_F16, MIN(rows, d->rows - row), NULL};
+        g_array_append_val(parts, part);
+    }
+    return true;
+}
+
+static bool
+stored_weight(const binder *b, const decl *d, source *src, ops_weight_desc *desc, GArray *parts,
+              GError **error)
+{
     const tensor_decl *t = &g_array_index(b->tensors, tensor_decl, d->first);
+    bool codes = false; /* their scales are what they are */
+    float most = 0;
 
     for (unsigned i = 0; i < d->n; i++) {
-        if (src->checkpoint) {
-            const fmt_tensor *f = fmt_checkpoint_find(src->checkpoint, t[i].name);
-            parts[i] = (ops_weight_part){f->data, dtype_of[f->dtype], (uint32_t) f->shape[0], NULL};
-            if (is_codes(&t[i], f)) {
-                g_autofree char *name = scale_name(t[i].name);
-                parts[i].scales = fmt_checkpoint_find(src->checkpoint, name)->data;
-            }
-        } else if (i == 0) { /* one block of numbers serves all the rows */
-            parts[i] = (ops_weight_part){random_rows(src, (uint64_t) d->rows * d->cols, d->cols),
-                                         OPS_F16, d->rows, NULL};
+        const fmt_tensor *f = fmt_checkpoint_find(src->checkpoint, t[i].name);
+        ops_weight_part part = {f->data, dtype_of[f->dtype], (uint32_t) f->shape[0], NULL};
+        float largest;
+        if (is_codes(&t[i], f)) {
+            g_autofree char *name = scale_name(t[i].name);
+            const fmt_tensor *scales = fmt_checkpoint_find(src->checkpoint, name);
+            if (!fmt_tensor_largest(scales, &largest, error))
+                return false;
+            part.scales = scales->data;
+            codes = true;
+        } else if (!fmt_tensor_largest(f, &largest, error)) {
+            return false;
         }
+        most = MAX(most, largest);
+        g_array_append_val(parts, part);
     }
-    const ops_weight_desc desc = {.parts = parts,
-                                  .n_parts = src->checkpoint ? d->n : 1,
-                                  .k = d->cols,
-                                  .store = d->store,
-                                  .interleave_halves = d->interleave,
-                                  .name = t->name};
+    desc->shift = codes ? 0 : shift_for(most, d->store);
+    if (desc->shift)
+        g_debug("%s: largest value %g: stored times 2^%d", t->name, (double) most, -desc->shift);
+    return true;
+}
+
+static bool
+load_weight(const binder *b, const decl *d, source *src, ops *o, GCancellable *cancel,
+            GError **error)
+{
+    const tensor_decl *t = &g_array_index(b->tensors, tensor_decl, d->first);
+    g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(ops_weight_part));
+    ops_weight_desc desc = {
+        .k = d->cols,
+        .store = d->store,
+        .interleave_halves = d->interleave,
+        .name = t->name,
+        .cancel = cancel,
+    };
+
+    if (!(src->checkpoint ? stored_weight(b, d, src, &desc, parts, error)
+                          : random_weight(d, src, parts)))
+        return false;
+    desc.parts = (const ops_weight_part *) (const void *) parts->data;
+    desc.n_parts = parts->len;
     *d->to.weight = ops_weight_new(o, &desc, error);
+    for (unsigned i = 0; src->checkpoint && i < d->n; i++)
+        fmt_tensor_release(fmt_checkpoint_find(src->checkpoint, t[i].name));
     return *d->to.weight != NULL;
 }
 
@@ -515,8 +579,13 @@ load_vector(const binder *b, const decl *d, source *src, ops *o, GError **error)
 
     for (unsigned i = 0; i < d->n; i++) {
         uint64_t n = t[i].shape[0];
-        if (src->checkpoint)
-            fmt_tensor_to_f32(fmt_checkpoint_find(src->checkpoint, t[i].name), 0, n, values + at);
+        float largest;
+        if (src->checkpoint) {
+            const fmt_tensor *f = fmt_checkpoint_find(src->checkpoint, t[i].name);
+            if (!fmt_tensor_largest(f, &largest, error))
+                return false;
+            fmt_tensor_to_f32(f, 0, n, values + at);
+        }
         for (uint64_t j = 0; !src->checkpoint && j < n; j++)
             values[at + j] = d->fill + 0.02f * ((float) (next_random(src) & 4095) / 2047.5f - 1.0f);
         at += n;
@@ -526,46 +595,76 @@ load_vector(const binder *b, const decl *d, source *src, ops *o, GError **error)
     return *d->to.vector && gpu_buf_write(*d->to.vector, 0, values, (uint64_t) d->rows * 4, error);
 }
 
-/* Rows go up in pieces: a table of 128256 x 4096 is not held twice in memory. */
+/* Makes the table's buffers, as few as one allocation's limit allows. */
 static bool
-load_table(const binder *b, const decl *d, source *src, ops *o, GError **error)
+table_new(const decl *d, ops_dtype store, const char *name, ops *o, GError **error)
+{
+    net_table *to = d->to.table;
+    uint64_t most = gpu_device_get_info(ops_device(o))->max_alloc_bytes;
+    /* of whole rows, and of whole units of ops_mat_bytes */
+    uint64_t row_bytes = (uint64_t) d->cols * (store == OPS_F32 ? 4 : 2);
+    uint64_t rows = MIN(most / 256 * 256 / row_bytes, d->rows);
+
+    if (rows == 0 || (rows < d->rows && d->whole)) {
+        g_set_error(error, NET_ERROR, NET_ERROR_UNSUPPORTED,
+                    "%s: expected one allocation of the device to hold %s of [%u, %u], found at "
+                    "most %" G_GUINT64_FORMAT " bytes",
+                    name, rows ? "all" : "a row", d->rows, d->cols, most);
+        return false;
+    }
+    to->part = g_new0(ops_mat, (d->rows + rows - 1) / rows);
+    for (uint32_t row = 0; row < d->rows; row += (uint32_t) rows) {
+        uint32_t n = (uint32_t) MIN(rows, d->rows - row);
+        gpu_buf *buf = gpu_buf_new(ops_device(o), ops_mat_bytes(n, d->cols, store), GPU_MEM_DEVICE,
+                                   name, error);
+        if (!buf)
+            return false;
+        to->part[to->n++] = (ops_mat){buf, 0, 0, n, d->cols, d->cols, store};
+    }
+    return true;
+}
+
+/* Rows go up in pieces: a table of 128256 x 4096 is not held twice in memory. One that f16 does not
+ * hold stays f32: it is read row by row, so that costs no time. */
+static bool
+load_table(const binder *b, const decl *d, source *src, ops *o, GCancellable *cancel,
+           GError **error)
 {
     const tensor_decl *t = &g_array_index(b->tensors, tensor_decl, d->first);
     const fmt_tensor *found =
         src->checkpoint ? fmt_checkpoint_find(src->checkpoint, t->name) : NULL;
-    uint32_t size = d->store == OPS_F32 ? 4 : 2;
-    gpu_buf *buf = gpu_buf_new(ops_device(o), ops_mat_bytes(d->rows, d->cols, d->store),
-                               GPU_MEM_DEVICE, t->name, error);
-    if (!buf)
+    float largest = 1;
+    if (found && !fmt_tensor_largest(found, &largest, error))
         return false;
-    *d->to.table = (ops_mat){buf, 0, 0, d->rows, d->cols, d->cols, d->store};
+    ops_dtype store = largest < F16_END ? d->store : OPS_F32;
+    uint32_t size = store == OPS_F32 ? 4 : 2;
+    if (!table_new(d, store, t->name, o, error))
+        return false;
 
     uint32_t chunk = MAX(1u, (1u << 20) / d->cols);
     g_autofree float *values = g_new(float, (size_t) chunk * d->cols);
     g_autofree uint16_t *halves = g_new(uint16_t, (size_t) chunk * d->cols);
-    for (uint32_t row = 0; row < d->rows; row += chunk) {
-        uint64_t first = (uint64_t) row * d->cols;
-        uint64_t n = (uint64_t) MIN(chunk, d->rows - row) * d->cols;
-        if (found)
-            fmt_tensor_to_f32(found, first, n, values);
-        else
-            fmt_f16_to_f32_n(random_rows(src, n, 8), n, values);
-        if (d->store == OPS_F16) {
-            for (uint64_t i = 0; i < n; i++) {
-                if (fabsf(values[i]) < 65520.0f)
-                    continue;
-                g_set_error(error, NET_ERROR, NET_ERROR_UNSUPPORTED,
-                            "%s: %s: element %" G_GUINT64_FORMAT
-                            ": expected a value that f16 can hold, found %g; use precision f32",
-                            b->c->folder, t->name, first + i, values[i]);
+    uint64_t first = 0;
+    for (unsigned i = 0; i < d->to.table->n; i++) {
+        const ops_mat *part = &d->to.table->part[i];
+        for (uint32_t row = 0; row < part->rows; row += chunk) {
+            uint64_t n = (uint64_t) MIN(chunk, part->rows - row) * d->cols;
+            if (g_cancellable_set_error_if_cancelled(cancel, error))
                 return false;
-            }
-            fmt_f32_to_f16_n(values, n, halves);
+            if (found)
+                fmt_tensor_to_f32(found, first, n, values);
+            else
+                fmt_f16_to_f32_n(random_rows(src, n, 8), n, values);
+            if (store == OPS_F16)
+                fmt_f32_to_f16_n(values, n, halves);
+            const void *data = store == OPS_F32 ? (const void *) values : halves;
+            if (!gpu_buf_write(part->buf, (uint64_t) row * d->cols * size, data, n * size, error))
+                return false;
+            first += n;
         }
-        const void *data = d->store == OPS_F32 ? (const void *) values : halves;
-        if (!gpu_buf_write(buf, first * size, data, n * size, error))
-            return false;
     }
+    if (found)
+        fmt_tensor_release(found);
     return true;
 }
 
@@ -593,13 +692,13 @@ net_weights_load(net_weights *w, ops *o, const net_config *c, fmt_checkpoint *ch
         }
         switch (d->kind) {
         case TO_WEIGHT:
-            ok = load_weight(&b, d, &src, o, error);
+            ok = load_weight(&b, d, &src, o, cancel, error);
             break;
         case TO_VECTOR:
             ok = load_vector(&b, d, &src, o, error);
             break;
         case TO_TABLE:
-            ok = load_table(&b, d, &src, o, error);
+            ok = load_table(&b, d, &src, o, cancel, error);
             break;
         }
         done += (double) d->rows * d->cols;
@@ -632,7 +731,9 @@ net_weights_clear(net_weights *w, const net_config *c)
             gpu_buf_free(*d->to.vector);
             break;
         case TO_TABLE:
-            gpu_buf_free(d->to.table->buf);
+            for (unsigned j = 0; j < d->to.table->n; j++)
+                gpu_buf_free(d->to.table->part[j].buf);
+            g_free(d->to.table->part);
             break;
         }
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ops_priv.h"
 
+#include <math.h>
+
 #include "push.h"
 
 #include "matmul_f16.spv.h"
@@ -208,6 +210,10 @@ product(ops *o, gpu_cmd *cmd, const ops_matmul_args *args, const ops_weight_spli
     }
     /* the last columns end where the output does; the others are multiples of any store */
     bool last = s->col + s->n == w->n;
+    const union {
+        float f;
+        uint32_t u;
+    } scale = {ldexpf(1, w->shift)};
 
     const gpu_kernel_desc desc = {
         .name = v->name,
@@ -216,10 +222,10 @@ product(ops *o, gpu_cmd *cmd, const ops_matmul_args *args, const ops_weight_spli
         .n_binds = 5,
         .binds = {OPS_READ, OPS_READ, OPS_READ, OPS_READ, OPS_WRITE},
         .push_bytes = sizeof(push_matmul),
-        .n_spec = matvec ? 6 : 5,
+        .n_spec = 7,
         .spec = {args->act, args->bias != NULL, residual != NULL, args->out.dtype == OPS_F16,
                  last ? tail(&args->out, swiglu) : 0,
-                 args->a.rows <= 2 ? args->a.rows : MATVEC_ROWS},
+                 matvec && args->a.rows <= 2 ? args->a.rows : MATVEC_ROWS, scale.u},
     };
     gpu_kernel_desc texels = desc;
     if (v->table == OPS_TABLE_CPU) {

@@ -96,6 +96,7 @@ size_t ops_scales_bytes(uint32_t k);
  * too large for a scale in f16, is an error (which names the column). Any thread. */
 bool ops_quantize_row(const float *row, uint32_t k, ops_dtype to, void *codes, void *scales,
                       GError **error);
+#define OPS_MAX_SHIFT 96
 
 /* Rows of a weight, as they lie in a file (row-major [n, k], any alignment, little endian). */
 typedef struct {
@@ -111,8 +112,11 @@ typedef struct {
     uint32_t k;
     ops_dtype store;        /* on the device, not BF16; a value that f16 cannot hold is an error. Q8 and Q4
                                keep a source's codes of that type, and quantise any other */
+    int shift; /* stored times 2^-shift, and products multiply by 2^shift: for weights beyond or far below the
+                  range of f16. -OPS_MAX_SHIFT .. OPS_MAX_SHIFT; 0 where a source is codes */
     bool interleave_halves; /* for OPS_ACT_SWIGLU: rows 0..n/2 are gates, n/2..n ups */
     const char *name;
+    GCancellable *cancel; /* or NULL */
 } ops_weight_desc;
 
 ops_weight *ops_weight_new(ops *o, const ops_weight_desc *desc, GError **error);
@@ -222,8 +226,10 @@ void ops_scatter_rows(ops *o, gpu_cmd *cmd, ops_mat src, ops_index index, bool a
 
 /* The rows of a prompt: row i of out is row index[i] of the token embedding `table`, or, with the top bit set
  * in index[i], row (index[i] & 0x7fffffff) of `features` (buf NULL: none), converted (f32 or f16 each).
- * An index past the end gives zeros. The table may exceed one binding. */
-void ops_embed(ops *o, gpu_cmd *cmd, ops_mat table, ops_mat features, ops_index index, ops_mat out);
+ * An index past the end gives zeros. The table is n_parts matrices of equal columns and type, one below the
+ * other (one allocation may not hold it), each of which may exceed one binding. */
+void ops_embed(ops *o, gpu_cmd *cmd, const ops_mat *table, unsigned n_parts, ops_mat features,
+               ops_index index, ops_mat out);
 
 /* ---- grids -------------------------------------------------------------------------------- */
 

@@ -92,6 +92,7 @@ struct ops_weight {
     uint32_t n, k;
     ops_dtype store;
     bool interleaved;
+    int shift; /* what is stored is the weight times 2^-shift */
     char *name;
     unsigned n_splits; /* more than one where a weight exceeds what the device binds at once */
     ops_weight_split *splits;

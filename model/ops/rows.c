@@ -226,14 +226,14 @@ band_rows(ops *o, const ops_mat *table)
     return (uint32_t) MIN(most / bytes, table->rows);
 }
 
-void
-ops_embed(ops *o, gpu_cmd *cmd, ops_mat table, ops_mat features, ops_index index, ops_mat out)
+/* Rows of `table`, of which the first is row `first` of the whole of `total` rows. */
+static void
+embed_part(ops *o, gpu_cmd *cmd, ops_mat table, uint32_t first, uint32_t total, ops_mat features,
+           ops_index index, ops_mat out)
 {
     static const char op[] = "embed";
     const bool f = features.buf && features.rows;
 
-    OPS_REQUIRE(cmd, op, table.rows && table.cols && table.buf,
-                "table: expected rows, found [%u, %u]", table.rows, table.cols);
     OPS_REQUIRE(cmd, op,
                 table.stride % 8 == 0 && (table.first + (uint64_t) table.rows * table.stride) *
                                                      ops_dtype_size(table.dtype) +
@@ -244,13 +244,6 @@ ops_embed(ops *o, gpu_cmd *cmd, ops_mat table, ops_mat features, ops_index index
     const uint32_t band = band_rows(o, &table);
     OPS_REQUIRE(cmd, op, band, "table: expected rows that fit one binding, found %u columns",
                 table.cols);
-    if (!chunk_check_out(o, cmd, op, "out", &out, OPS_TYPE_ANY, out.rows, table.cols) ||
-        (f && !chunk_check(o, cmd, op, "features", &features, OPS_TYPE_ANY, features.rows,
-                           table.cols)) ||
-        !chunk_check_words(cmd, op, "index", index.buf, index.first, out.rows))
-        return;
-    if (!out.rows)
-        return;
 
     ops_binding y = ops_bind(&out);
     for (uint32_t row = 0; row < table.rows; row += band) {
@@ -268,9 +261,9 @@ ops_embed(ops *o, gpu_cmd *cmd, ops_mat table, ops_mat features, ops_index index
             .y_cols = chunk_cols(&out),
             .x_first = x.first,
             .x_stride = table.stride,
-            .x_row = row,
+            .x_row = first + row,
             .x_rows = part.rows,
-            .table_rows = table.rows,
+            .table_rows = total,
             .y_first = y.first,
             .y_stride = out.stride,
             .f_first = r.first,
@@ -288,9 +281,39 @@ ops_embed(ops *o, gpu_cmd *cmd, ops_mat table, ops_mat features, ops_index index
             .push_bytes = sizeof(push),
             .n_spec = CHUNK_SPEC,
             .spec = {chunk_lanes(o), is_f16(table), is_f16(out), is_f16(features), 0, 0, f,
-                     row == 0, [CHUNK_WHOLE] = chunk_whole(&out)},
+                     first + row == 0, [CHUNK_WHOLE] = chunk_whole(&out)},
         };
         ops_dispatch(o, cmd, &desc, spans, &push, chunk_groups(out.rows), 1, 1,
                      moved(out.rows, out.cols));
     }
+}
+
+void
+ops_embed(ops *o, gpu_cmd *cmd, const ops_mat *table, unsigned n_parts, ops_mat features,
+          ops_index index, ops_mat out)
+{
+    static const char op[] = "embed";
+    uint64_t total = 0;
+
+    for (unsigned i = 0; i < n_parts; i++) {
+        OPS_REQUIRE(cmd, op, table[i].rows && table[i].cols && table[i].buf,
+                    "table: expected rows, found [%u, %u]", table[i].rows, table[i].cols);
+        OPS_REQUIRE(cmd, op, table[i].cols == table->cols && table[i].dtype == table->dtype,
+                    "table: expected parts of %u columns of %s, found %u of %s", table->cols,
+                    ops_dtype_name(table->dtype), table[i].cols, ops_dtype_name(table[i].dtype));
+        total += table[i].rows;
+    }
+    OPS_REQUIRE(cmd, op, total && total <= INT32_MAX,
+                "table: expected between 1 and %d rows, found %" G_GUINT64_FORMAT, INT32_MAX,
+                total);
+    if (!chunk_check_out(o, cmd, op, "out", &out, OPS_TYPE_ANY, out.rows, table->cols) ||
+        (features.buf && features.rows &&
+         !chunk_check(o, cmd, op, "features", &features, OPS_TYPE_ANY, features.rows,
+                      table->cols)) ||
+        !chunk_check_words(cmd, op, "index", index.buf, index.first, out.rows))
+        return;
+    if (!out.rows)
+        return;
+    for (uint32_t i = 0, first = 0; i < n_parts; first += table[i++].rows)
+        embed_part(o, cmd, table[i], first, (uint32_t) total, features, index, out);
 }

@@ -44,6 +44,17 @@ code_at(const uint8_t *codes, ops_dtype dtype, uint32_t k)
 }
 
 static inline uint32_t
+scale_bits(uint32_t u, float scale)
+{
+    union {
+        uint32_t u;
+        float f;
+    } x = {u};
+    x.f *= scale;
+    return x.u;
+}
+
+static inline uint32_t
 load_f32(const source_row *row, uint32_t k)
 {
     switch (row->dtype) {
@@ -76,7 +87,7 @@ fail_overflow(const ops_weight_desc *desc, uint32_t row, uint32_t k, uint32_t bi
         error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
         "%s: expected values that f16 holds (magnitude below 65520), found %g in row %u, column "
         "%u; use precision f32",
-        desc->name ? desc->name : "a weight", (double) x.f, row, k);
+        desc->name ? desc->name : "a weight", ldexp((double) x.f, desc->shift), row, k);
     return false;
 }
 
@@ -87,20 +98,23 @@ pack_column(const ops_weight_desc *desc, const source_row *row, uint32_t row_ind
             GError **error)
 {
     const size_t stride = 16 * OPS_PANEL;
+    const float scale = ldexpf(1, -desc->shift);
 
     if (desc->store == OPS_F32) {
         for (uint32_t i = 0; i < desc->k; i++) {
-            uint32_t v = load_f32(row, i);
+            uint32_t v = desc->shift ? scale_bits(load_f32(row, i), scale) : load_f32(row, i);
             memcpy(dst + i / 4 * stride + i % 4 * 4, &v, 4);
         }
         return true;
     }
     for (uint32_t i = 0; i < desc->k; i++) {
         uint16_t h;
-        if (row->dtype == OPS_F16) {
+        if (row->dtype == OPS_F16 && !desc->shift) {
             h = load_u16(row->data + 2 * (uint64_t) i);
         } else {
             uint32_t v = load_f32(row, i);
+            if (desc->shift)
+                v = scale_bits(v, scale);
             h = f32_to_f16(v);
             if ((h & 0x7fff) == 0x7c00 && (v & 0x7fffffff) != 0x7f800000)
                 return fail_overflow(desc, row_index, i, v, error);
@@ -126,6 +140,7 @@ group_codes(const ops_weight_desc *desc, const source_row *row, uint32_t row_ind
             int8_t *codes, uint16_t *scale, GError **error)
 {
     uint32_t n = MIN(OPS_GROUP, desc->k - first);
+    const float unit = ldexpf(1, -desc->shift);
     float x[OPS_GROUP] = {0};
 
     if (row->scales) {
@@ -142,6 +157,7 @@ group_codes(const ops_weight_desc *desc, const source_row *row, uint32_t row_ind
     for (uint32_t i = 0; i < n; i++) {
         uint32_t bits = load_f32(row, first + i);
         memcpy(&x[i], &bits, 4);
+        x[i] *= unit;
         if (!isfinite(x[i]))
             return fail_value(desc, row_index, first + i, "a finite value", x[i], error);
     }
@@ -195,6 +211,8 @@ upload_split(const ops_weight_desc *desc, uint32_t n, const ops_weight_split *s,
 
     for (uint32_t first = 0; first < panels; first += chunk) {
         uint32_t here = MIN(chunk, panels - first);
+        if (g_cancellable_set_error_if_cancelled(desc->cancel, error))
+            return false;
         uint32_t c0 = first * OPS_PANEL, c1 = MIN(c0 + here * OPS_PANEL, s->n);
 
         memset(packed, 0, here * panel);
@@ -256,6 +274,19 @@ ops_weight_new(ops *o, const ops_weight_desc *desc, GError **error)
             n);
         return NULL;
     }
+    for (unsigned i = 0; i < desc->n_parts && desc->shift; i++) {
+        if (ops_is_codes(desc->parts[i].dtype)) {
+            g_set_error(error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
+                        "%s: expected no shift of codes, found %d", name, desc->shift);
+            return NULL;
+        }
+    }
+    if (ABS(desc->shift) > OPS_MAX_SHIFT) {
+        g_set_error(error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
+                    "%s: expected a shift of at most %d binary places, found %d", name,
+                    OPS_MAX_SHIFT, desc->shift);
+        return NULL;
+    }
     uint32_t cols = split_cols(o, (uint32_t) n, desc->k, desc->store);
     if (!cols) {
         g_set_error(error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
@@ -269,6 +300,7 @@ ops_weight_new(ops *o, const ops_weight_desc *desc, GError **error)
     w->k = desc->k;
     w->store = desc->store;
     w->interleaved = desc->interleave_halves;
+    w->shift = desc->shift;
     w->name = g_strdup(name);
     w->n_splits = ops_div_up(w->n, cols);
     w->splits = g_new0(ops_weight_split, w->n_splits);

@@ -144,11 +144,12 @@ check_tokenizer(core *c, GError **error)
     static const char *const markers[] = {PROMPT_VISION_START, PROMPT_VISION_END};
     for (size_t i = 0; i < G_N_ELEMENTS(markers); i++) {
         if (fmt_tokenizer_id(c->tokenizer, markers[i]) < 0) {
-            g_set_error(
-                error, FUSION_ERROR, FUSION_ERROR_MODEL,
-                "%s: tokenizer: expected the marker %s among the added tokens, found none; it "
-                "is not the tokenizer of a FUSION model",
-                c->folder, markers[i]);
+            g_set_error(error, FUSION_ERROR, FUSION_ERROR_MODEL,
+                        "%s: tokenizer: expected the marker %s among the added tokens (of "
+                        "tokenizer.json, tokenizer_config.json or added_tokens.json), found none; "
+                        "it is not the tokenizer of a FUSION model: get the tokenizer files that "
+                        "came with the checkpoint",
+                        c->folder, markers[i]);
             return false;
         }
     }
@@ -190,6 +191,12 @@ bytes_text(uint64_t bytes)
                               : g_strdup_printf("%.1f GB", (double) bytes / 1e9);
 }
 
+static uint64_t
+needed_bytes(const core *c, net_precision precision, uint32_t max_context)
+{
+    return net_model_predict_bytes(c->config, precision, max_context, FRAME_SLOTS);
+}
+
 static bool
 choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uint32_t max_context,
                  GError **error)
@@ -204,29 +211,31 @@ choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uin
     }
     c->stored_precision = c->device.f16 ? net_stored_precision(cp) : NET_F32;
     c->precision = wanted == FUSION_PRECISION_AUTO ? c->stored_precision : net_precision_of(wanted);
-    uint64_t has = c->device.free_bytes;
-    uint64_t needs = net_model_predict_bytes(c->config, c->precision, max_context, FRAME_SLOTS);
-    /* the largest of the smaller ones that fits */
-    net_precision smaller = c->precision;
-    uint64_t smaller_needs = needs;
-    while (smaller_needs > has && smaller < NET_Q4 && c->device.f16)
-        smaller_needs = net_model_predict_bytes(c->config, ++smaller, max_context, FRAME_SLOTS);
-    if (smaller_needs <= has && wanted == FUSION_PRECISION_AUTO) {
-        c->precision = smaller;
-        return true;
-    }
-    if (needs <= has)
-        return true;
-    g_autofree char *hint = smaller_needs <= has
-                                ? g_strdup_printf("precision=%s, ", net_precision_name(smaller))
-                                : g_strdup("");
-    g_autofree char *needs_text = bytes_text(needs), *has_text = bytes_text(has);
-    g_set_error(error, FUSION_ERROR, FUSION_ERROR_MEMORY,
-                "%s: needs %s on %s with precision=%s and max-context=%u, which has %s: try "
-                "%sa smaller max-context, another device or a smaller model",
-                c->folder, needs_text, c->device.name, net_precision_name(c->precision),
-                max_context, has_text, hint);
-    return false;
+}
+uint64_t has = c->device.free_bytes;
+uint64_t needs = needed_bytes(c, c->precision, max_context);
+if (needs <= has)
+    return net_model_check_context(c->engine.device, c->config, c->precision, max_context, error);
+
+/* the largest of the smaller ones that fits */
+net_precision smaller = c->precision;
+uint64_t smaller_needs = needs;
+while (smaller_needs > has && smaller < NET_Q4 && c->device.f16)
+    smaller_needs = needed_bytes(c, ++smaller, max_context);
+if (smaller_needs <= has && wanted == FUSION_PRECISION_AUTO) {
+    c->precision = smaller;
+    return net_model_check_context(c->engine.device, c->config, smaller, max_context, error);
+}
+g_autofree char *hint = smaller_needs <= has
+                            ? g_strdup_printf("precision=%s, ", net_precision_name(smaller))
+                            : g_strdup("");
+g_autofree char *needs_text = bytes_text(needs), *has_text = bytes_text(has);
+g_set_error(error, FUSION_ERROR, FUSION_ERROR_MEMORY,
+            "%s: needs %s on %s with precision=%s and max-context=%u, which has %s: try "
+            "%sa smaller max-context, another device or a smaller model",
+            c->folder, needs_text, c->device.name, net_precision_name(c->precision), max_context,
+            has_text, hint);
+return false;
 }
 
 /* ---- core --------------------------------------------------------------------------------- */
@@ -282,7 +291,8 @@ core_open(const char *folder, net_config *config, net_device *device, const fusi
 
     g_autoptr(fmt_checkpoint) cp = NULL;
     uint32_t max_context = resolve_context(o->max_context, c->config);
-    if (!(cp = fmt_checkpoint_open(folder, error)) || !net_model_check(c->config, cp, error) ||
+    if (!(cp = fmt_checkpoint_open(folder, error)) || !net_config_read_rows(c->config, cp, error) ||
+        !net_model_check(c->config, cp, error) ||
         !(c->tokenizer = fmt_tokenizer_open(folder, error)) || !check_tokenizer(c, error) ||
         !(c->template = prompt_template_load(c->config, error)) ||
         !generation_config_load(&c->generation, c->config, error) || !find_end_token(c, error) ||

@@ -166,7 +166,7 @@ bench_answers(net_device *device, const char *folder, const char *shape, net_pre
     g_autoptr(net_model) m = NULL;
     if (folder) {
         g_autoptr(fmt_checkpoint) checkpoint = fmt_checkpoint_open(folder, error);
-        if (checkpoint)
+        if (checkpoint && net_config_read_rows(c, checkpoint, error))
             m = net_model_new(device, c, checkpoint, precision, NULL, NULL, NULL, error);
     } else {
         m = net_model_new_random(device, c, precision, 1, error);

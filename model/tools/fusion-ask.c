@@ -31,6 +31,10 @@ typedef struct {
     /* --dump */
     char *dump_folder;
     GError *dump_error;
+    /* while the model loads */
+    uint32_t watch;
+    gint64 opened; /* monotonic, us */
+    int told;      /* per cent; the scheduler thread's */
 } asker;
 
 /* ---- options ------------------------------------------------------------------------------ */
@@ -172,6 +176,20 @@ print_next(asker *a, bool json, const ask_batch_line *line)
     return !answer->error;
 }
 
+/* A large model loads for minutes: who waits is told so. */
+static void
+tell_progress(fusion_model *model, fusion_model_state state, double fraction, const GError *error,
+              void *user)
+{
+    asker *a = user;
+    int percent = (int) (fraction * 100);
+    if (state != FUSION_LOADING || percent < a->told + 10 ||
+        g_get_monotonic_time() - a->opened < 3 * G_USEC_PER_SEC)
+        return;
+    a->told = percent;
+    g_printerr("fusion-ask: loading the model: %d %%\n", percent);
+}
+
 static bool
 asker_open(asker *a, const options *o, GError **error)
 {
@@ -184,6 +202,8 @@ asker_open(asker *a, const options *o, GError **error)
     a->model = fusion_model_open(&m, error);
     if (!a->model)
         return false;
+    a->opened = g_get_monotonic_time();
+    a->watch = fusion_model_watch(a->model, tell_progress, a);
     fusion_generation_init(&a->generation, a->model);
     if (o->max_tokens)
         a->generation.max_new_tokens = (uint32_t) o->max_tokens;
@@ -202,6 +222,8 @@ static void
 asker_close(asker *a)
 {
     g_clear_pointer(&a->session, fusion_session_free);
+    if (a->watch)
+        fusion_model_unwatch(a->model, a->watch);
     if (a->model)
         fusion_generation_clear(&a->generation);
     g_clear_pointer(&a->model, fusion_model_unref);

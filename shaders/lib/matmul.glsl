@@ -13,6 +13,9 @@ layout(constant_id = 3) const bool OUT_F16 = false;
 // Stores are of 4 columns (2 with SwiGLU). 0: the output's columns are a multiple of that; 1: its padding
 // takes zeros; 2: the last columns are stored one by one.
 layout(constant_id = 4) const uint TAIL = 0;
+// (5 is the matrix-vector products' own.) The weight is stored divided by this power of two, 1 nearly always:
+// sums begin at the bias divided by it, and are multiplied by it at the end, which rounds nothing.
+layout(constant_id = 6) const float W_SCALE = 1.0;
 
 layout(push_constant) uniform push_t { push_matmul p; };
 
@@ -105,7 +108,7 @@ vec4 group_scales(uvec4 texel, uint group)
 }
 #endif
 
-// Bias of columns col .. col + 3 of the product; past the end the last one's.
+// Bias of columns col .. col + 3 of the product, in units of W_SCALE; past the end the last one's.
 vec4 load_bias(uint col)
 {
     if (!BIAS)
@@ -113,13 +116,15 @@ vec4 load_bias(uint col)
     uint last = p.bias_first + p.n - 1;
     uint i = p.bias_first + col;
     return vec4(bias[min(i, last)], bias[min(i + 1, last)], bias[min(i + 2, last)],
-                bias[min(i + 3, last)]);
+                bias[min(i + 3, last)]) *
+           (1.0 / W_SCALE);
 }
 
-// x: columns col .. col + 3 of a row of a w^T + bias, col < n. Finishes and stores them. `i` is where the
+// x: columns col .. col + 3 of a row of a w^T + bias, in units of W_SCALE, col < n. Finishes and stores them. `i` is where the
 // row's output begins: the caller keeps it, as on lavapipe a load of a push constant costs as much as a store.
 void store_row(uint row, uint i, uint col, vec4 x)
 {
+    x *= W_SCALE;
     if (ACT == ACT_SWIGLU) { // two pairs (gate, up) become two columns
         vec2 v = silu(x.xzxz).xy * x.yw;
         uint c = col / 2, n = p.n / 2;

@@ -306,6 +306,59 @@ overflow(op_env *env, const void *arg)
     ops_weight_free(w);
 }
 
+/* A weight far beyond the range of f16, or far below, stored with its power of two apart: the
+ * product is that power of two times the product of the others, to the bit. */
+static void
+shifted(op_env *env, const void *arg)
+{
+    enum { N = 70, K = 40 };
+    const uint32_t rows[] = {1, 3, 7, 20};
+    const int shifts[] = {24, -40, 90};
+    g_autofree float *wv = op_values(OP_RANDOM, env->seed++, N * K, 1, OPS_F16);
+    g_autofree float *bv = op_values(OP_RANDOM, env->seed++, N, 1, OPS_F32);
+    const ops_weight_part plain_part = {wv, OPS_F32, N};
+    ops_weight_desc desc = {.parts = &plain_part, .n_parts = 1, .k = K, .store = env->act};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(ops_weight) plain = ops_weight_new(env->o, &desc, &error);
+    g_assert_no_error(error);
+    gpu_buf *bias = op_vector(env, "bias", bv, N);
+
+    for (unsigned s = 0; s < G_N_ELEMENTS(shifts); s++) {
+        const float scale = ldexpf(1, shifts[s]);
+        float large[N * K], large_bias[N];
+        for (unsigned i = 0; i < N * K; i++)
+            large[i] = wv[i] * scale;
+        for (unsigned i = 0; i < N; i++)
+            large_bias[i] = bv[i] * scale;
+        const ops_weight_part part = {large, OPS_F32, N};
+        desc.parts = &part;
+        desc.shift = shifts[s];
+        g_autoptr(ops_weight) w = ops_weight_new(env->o, &desc, &error);
+        g_assert_no_error(error);
+        gpu_buf *b = op_vector(env, "large bias", large_bias, N);
+        for (unsigned t = 0; t < G_N_ELEMENTS(rows); t++) {
+            g_autofree float *av = op_values(OP_RANDOM, env->seed++, rows[t] * K, 1, env->act);
+            op_mat *a = op_input(env, "a", rows[t], K, env->act, av);
+            op_mat *first = op_output(env, "plain", rows[t], N, OPS_F32);
+            op_mat *out = op_output(env, "out", rows[t], N, OPS_F32);
+            ops_matmul(
+                env->o, env->cmd,
+                &(ops_matmul_args){.a = a->m, .w = plain, .bias = bias, .out = first->m});
+            ops_matmul(env->o, env->cmd,
+                       &(ops_matmul_args){.a = a->m, .w = w, .bias = b, .out = out->m});
+            op_run(env);
+            op_fetch(env, first);
+            g_autofree double *want = g_new(double, rows[t] * N);
+            for (uint32_t i = 0; i < rows[t] * N; i++)
+                want[i] = (double) first->v[i] * scale;
+            op_compare(env, out, want, 0, 0, "a power of two rounds nothing");
+        }
+    }
+    desc.shift = OPS_MAX_SHIFT + 1;
+    g_assert_null(ops_weight_new(env->o, &desc, &error));
+    g_assert_error(error, OPS_ERROR, OPS_ERROR_UNSUPPORTED);
+}
+
 /* ---- operands that do not fit --------------------------------------------------------------- */
 
 static void
@@ -418,6 +471,7 @@ add_cases(void)
 
     op_add("weight", "source_types", OP_BOTH, source_types, NULL);
     op_add("matmul", "half_rounding", OP_F16, half_rounding, NULL);
+    op_add("weight", "shifted", OP_BOTH, shifted, NULL);
     op_add("weight", "overflow", OP_F16, overflow, NULL);
     op_add("matmul", "misfits", OP_BOTH, misfits, NULL);
 }

@@ -145,7 +145,7 @@ scatter(op_env *env, const void *arg)
 typedef struct {
     const char *name;
     uint32_t table_rows, features, cols, rows;
-    bool table_f16, features_f32, out_act;
+    bool table_f16, features_f32, out_act, parts;
 } embed_case;
 
 static void
@@ -169,7 +169,11 @@ embed(op_env *env, const void *arg)
         index[first + 4] = 0x80000000u | c->features;
     }
     gpu_buf *buf = op_indices(env, "index", index, first + c->rows);
-    ops_embed(env->o, env->cmd, table->m, c->features ? features->m : (ops_mat){0},
+    /* by parts, the second of which begins where its binding cannot */
+    const uint32_t split = c->parts ? c->table_rows / 3 : c->table_rows;
+    const ops_mat parts[2] = {ops_rows(table->m, 0, split),
+                              ops_rows(table->m, split, c->table_rows - split)};
+    ops_embed(env->o, env->cmd, parts, c->parts ? 2 : 1, c->features ? features->m : (ops_mat){0},
               (ops_index){buf, first}, out->m);
     op_run(env);
     g_autofree double *want = g_new(double, (size_t) c->rows * c->cols);
@@ -218,7 +222,7 @@ embed_large(op_env *env, const void *arg)
     }
     op_mat *out = op_output(env, "out", rows, cols, OPS_F32);
     const ops_mat table = {buf, 0, 0, (uint32_t) table_rows, cols, cols, OPS_F16};
-    ops_embed(env->o, env->cmd, table, (ops_mat){0},
+    ops_embed(env->o, env->cmd, &table, 1, (ops_mat){0},
               (ops_index){op_indices(env, "index", chosen, rows), 0}, out->m);
     op_run(env);
     op_compare(env, out, want, 0, 0, "copies");
@@ -281,6 +285,8 @@ add(void)
         {"5x3072", 40, 2, 3072, 5, true, false},
         {"24x512/activations", 90, 0, 512, 24, true, false, true},
         {"9x13/activations", 20, 3, 13, 9, false, true, true},
+        {"50x72/parts", 300, 10, 72, 50, true, false, false, true},
+        {"9x13/parts", 20, 0, 13, 9, false, true, false, true},
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(swiglus); i++)
         op_add("swiglu", swiglus[i].name, OP_BOTH, swiglu, &swiglus[i]);

@@ -379,6 +379,19 @@ net_stored_precision(const fmt_checkpoint *checkpoint)
 }
 
 bool
+net_config_read_rows(net_config *c, const fmt_checkpoint *checkpoint, GError **error)
+{
+    return true;
+}
+
+bool
+net_model_check_context(net_device *device, const net_config *c, net_precision precision,
+                        uint32_t max_context, GError **error)
+{
+    return true;
+}
+
+bool
 net_model_check(const net_config *config, const fmt_checkpoint *checkpoint, GError **error)
 {
     return true;
