@@ -421,7 +421,8 @@ assert_range(const checkpoint_options *o)
     double e = net_relative_error(half, exact, n), size = 0;
     for (uint32_t i = 0; i < n; i++)
         size = MAX(size, fabs((double) exact[i]));
-    g_test_message("%s times %g: logits up to %g, f16 against f32: %.2g", name, o->scale, size, e);
+    g_test_message("%s %s %g: logits up to %g, f16 against f32: %.2g", name,
+                   o->scaled ? "times" : "with one value", o->scaled ? o->scale : 1e6, size, e);
     g_assert_cmpfloat(size, >, 0);
     g_assert_cmpfloat(e, <, 0.05); /* as without the scale; 1 where values are lost */
     g_autofree float *codes = run_folder(folder, NET_Q8, &n);
