@@ -211,31 +211,31 @@ choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uin
     }
     c->stored_precision = c->device.f16 ? net_stored_precision(cp) : NET_F32;
     c->precision = wanted == FUSION_PRECISION_AUTO ? c->stored_precision : net_precision_of(wanted);
-}
-uint64_t has = c->device.free_bytes;
-uint64_t needs = needed_bytes(c, c->precision, max_context);
-if (needs <= has)
-    return net_model_check_context(c->engine.device, c->config, c->precision, max_context, error);
+    uint64_t has = c->device.free_bytes;
+    uint64_t needs = needed_bytes(c, c->precision, max_context);
+    if (needs <= has)
+        return net_model_check_context(c->engine.device, c->config, c->precision, max_context,
+                                       error);
 
-/* the largest of the smaller ones that fits */
-net_precision smaller = c->precision;
-uint64_t smaller_needs = needs;
-while (smaller_needs > has && smaller < NET_Q4 && c->device.f16)
-    smaller_needs = needed_bytes(c, ++smaller, max_context);
-if (smaller_needs <= has && wanted == FUSION_PRECISION_AUTO) {
-    c->precision = smaller;
-    return net_model_check_context(c->engine.device, c->config, smaller, max_context, error);
-}
-g_autofree char *hint = smaller_needs <= has
-                            ? g_strdup_printf("precision=%s, ", net_precision_name(smaller))
-                            : g_strdup("");
-g_autofree char *needs_text = bytes_text(needs), *has_text = bytes_text(has);
-g_set_error(error, FUSION_ERROR, FUSION_ERROR_MEMORY,
-            "%s: needs %s on %s with precision=%s and max-context=%u, which has %s: try "
-            "%sa smaller max-context, another device or a smaller model",
-            c->folder, needs_text, c->device.name, net_precision_name(c->precision), max_context,
-            has_text, hint);
-return false;
+    /* the largest of the smaller ones that fits */
+    net_precision smaller = c->precision;
+    uint64_t smaller_needs = needs;
+    while (smaller_needs > has && smaller < NET_Q4 && c->device.f16)
+        smaller_needs = needed_bytes(c, ++smaller, max_context);
+    if (smaller_needs <= has && wanted == FUSION_PRECISION_AUTO) {
+        c->precision = smaller;
+        return net_model_check_context(c->engine.device, c->config, smaller, max_context, error);
+    }
+    g_autofree char *hint = smaller_needs <= has
+                                ? g_strdup_printf("precision=%s, ", net_precision_name(smaller))
+                                : g_strdup("");
+    g_autofree char *needs_text = bytes_text(needs), *has_text = bytes_text(has);
+    g_set_error(error, FUSION_ERROR, FUSION_ERROR_MEMORY,
+                "%s: needs %s on %s with precision=%s and max-context=%u, which has %s: try "
+                "%sa smaller max-context, another device or a smaller model",
+                c->folder, needs_text, c->device.name, net_precision_name(c->precision),
+                max_context, has_text, hint);
+    return false;
 }
 
 /* ---- core --------------------------------------------------------------------------------- */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Folders that are not what they should be, opened with the real engine: each is refused with one
  * error that names the file, the key or tensor, what was expected and what was found. */
+#define _GNU_SOURCE /* memmem */
 #include <glib/gstdio.h>
 #include <string.h>
 
 #include "checkpoint_maker.h"
 #include "fusion.h"
 #include "keep_drivers.h"
+#include "net.h"
 
 /* A Phi kind of few and small layers in three shards. */
 static checkpoint_options
@@ -153,6 +155,39 @@ test_not_finite(void)
     REFUSE(make(&o), "gate_up_proj", "element [1023, 191]", "expected a finite number");
 }
 
+/* A quantised checkpoint, one of whose scales is NaN. */
+static void
+test_scale(void)
+{
+    checkpoint_options o = small();
+    g_autoptr(GError) error = NULL;
+    char *from = make(&o), *folder = g_strconcat(from, "-q8", NULL);
+    g_autoptr(net_config) config = net_config_load(from, &error);
+    g_assert_no_error(error);
+    g_autoptr(fmt_checkpoint) in = fmt_checkpoint_open(from, &error);
+    g_assert_no_error(error);
+    net_quantize_result result;
+    net_quantize(config, in, NET_Q8, folder, NULL, NULL, NULL, &result, &error);
+    g_assert_no_error(error);
+
+    static const char name[] = "model.layers.1.mlp.down_proj.weight_scale";
+    g_autoptr(fmt_checkpoint) out = fmt_checkpoint_open(folder, &error);
+    g_assert_no_error(error);
+    const fmt_tensor *scales = fmt_checkpoint_get(out, name, &error);
+    g_assert_no_error(error);
+    g_autofree char *path = g_strdup(scales->file), *bytes = NULL;
+    gsize length;
+    g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+    char *at = memmem(bytes, length, scales->data, scales->size);
+    g_assert_nonnull(at);
+    memcpy(at, "\x01\x7e", 2); /* a NaN */
+    g_clear_pointer(&out, fmt_checkpoint_free);
+    g_assert_true(g_file_set_contents(path, bytes, (gssize) length, NULL));
+    checkpoint_remove(from);
+    REFUSE(folder, ".safetensors", name, "element [0, 0]", "expected a finite number", "found nan",
+           "get this file again");
+}
+
 static void
 test_model_type(void)
 {
@@ -216,6 +251,7 @@ main(int argc, char **argv)
     g_test_add_func("/bad/wrong-shape", test_wrong_shape);
     g_test_add_func("/bad/missing-tensor", test_missing_tensor);
     g_test_add_func("/bad/not-finite", test_not_finite);
+    g_test_add_func("/bad/scale", test_scale);
     g_test_add_func("/bad/model-type", test_model_type);
     g_test_add_func("/bad/no-markers", test_no_markers);
     g_test_add_func("/bad/llava", test_llava);
