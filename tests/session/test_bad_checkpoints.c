@@ -203,7 +203,7 @@ test_no_markers(void)
 {
     checkpoint_options o = small();
     o.no_markers = true;
-    REFUSE(make(&o), "tokenizer.json", "added_tokens", "<vision_start>", "found none",
+    REFUSE(make(&o), "tokenizer.json", "added tokens", "<vision_start>", "found none",
            "get the tokenizer files");
 }
 
