@@ -55,7 +55,7 @@ typedef struct {
     net_table embed_tokens; /* [vocab, D] act, or f32 where f16 does not hold its values */
     net_linear patch_embedding;
     net_table position_embedding; /* [P, V] f32, one part */
-    net_vision_layer *vision;   /* [vision.layers] */
+    net_vision_layer *vision;     /* [vision.layers] */
     net_linear mm_projector[2], aux_projector[2];
     net_align_layer *align; /* [n] */
     /* proj_context of several alignment layers stacked, [m D, D] each: one product for m of them */

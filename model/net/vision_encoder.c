@@ -28,7 +28,8 @@ void
 net_vision_embed(const net_pass *p, ops_mat pictures, ops_mat patches, ops_mat h0)
 {
     ops_patches(p->o, p->cmd, pictures, p->c->vision.side, p->c->vision.patch, patches);
-    net_product(p, &p->w->patch_embedding, patches, OPS_ACT_NONE, p->w->position_embedding.part, h0);
+    net_product(p, &p->w->patch_embedding, patches, OPS_ACT_NONE, p->w->position_embedding.part,
+                h0);
 }
 
 /* x = layer_norm1(h). H_l, the input of layer l, also enters the feature connector's mean over

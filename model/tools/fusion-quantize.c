@@ -40,7 +40,7 @@ run(const char *in, const char *out, const char *precision_text, GError **error)
     if (!config)
         return false;
     g_autoptr(fmt_checkpoint) checkpoint = fmt_checkpoint_open(in, error);
-    if (!checkpoint)
+    if (!checkpoint || !net_config_read_rows(config, checkpoint, error))
         return false;
     bool terminal = isatty(STDERR_FILENO);
     bool ok = net_quantize(config, checkpoint, precision, out, terminal ? show : NULL, NULL, NULL,

@@ -120,8 +120,9 @@ vec4 load_bias(uint col)
            (1.0 / W_SCALE);
 }
 
-// x: columns col .. col + 3 of a row of a w^T + bias, in units of W_SCALE, col < n. Finishes and stores them. `i` is where the
-// row's output begins: the caller keeps it, as on lavapipe a load of a push constant costs as much as a store.
+// x: columns col .. col + 3 of a row of a w^T + bias, in units of W_SCALE, col < n. Finishes and stores them.
+// `i` is where the row's output begins: the caller keeps it, as on lavapipe a load of a push constant costs as
+// much as a store.
 void store_row(uint row, uint i, uint col, vec4 x)
 {
     x *= W_SCALE;

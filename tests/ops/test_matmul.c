@@ -341,9 +341,8 @@ shifted(op_env *env, const void *arg)
             op_mat *a = op_input(env, "a", rows[t], K, env->act, av);
             op_mat *first = op_output(env, "plain", rows[t], N, OPS_F32);
             op_mat *out = op_output(env, "out", rows[t], N, OPS_F32);
-            ops_matmul(
-                env->o, env->cmd,
-                &(ops_matmul_args){.a = a->m, .w = plain, .bias = bias, .out = first->m});
+            ops_matmul(env->o, env->cmd,
+                       &(ops_matmul_args){.a = a->m, .w = plain, .bias = bias, .out = first->m});
             ops_matmul(env->o, env->cmd,
                        &(ops_matmul_args){.a = a->m, .w = w, .bias = b, .out = out->m});
             op_run(env);
