@@ -17,6 +17,13 @@ __attribute__((visibility("default"))) int LLVMFuzzerTestOneInput(const uint8_t 
             g_error("%s:%d: not so: %s", __FILE__, __LINE__, #condition);                          \
     } while (0)
 
+/* Why an input was refused, with G_MESSAGES_DEBUG=all. */
+#define fuzz_say(error)                                                                            \
+    do {                                                                                           \
+        if (error)                                                                                 \
+            g_debug("%s", (error)->message);                                                       \
+    } while (0)
+
 /* A folder for parsers that read files; it is removed at exit. */
 const char *fuzz_folder(void);
 void fuzz_write(const char *name, const void *data, size_t size);
