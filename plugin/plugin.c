@@ -2,12 +2,14 @@
 #include <gst/gst.h>
 
 #include "gstfusionoverlay.h"
+#include "gstfusionpublish.h"
 #include "gstfusionvqa.h"
 
 static gboolean
 plugin_init(GstPlugin *plugin)
 {
     gboolean ok = GST_ELEMENT_REGISTER(fusionvqa, plugin);
+    ok = GST_ELEMENT_REGISTER(fusionpublish, plugin) && ok;
     return GST_ELEMENT_REGISTER(fusionoverlay, plugin) && ok;
 }
 

@@ -3,6 +3,7 @@
 
 #include "answermeta.h"
 #include "gstfusionoverlay.h"
+#include "gstfusionpublish.h"
 #include "gstfusionvqa.h"
 
 void
@@ -12,6 +13,7 @@ support_init(int *argc, char ***argv)
     gst_init(argc, argv);
     g_assert_true(GST_ELEMENT_REGISTER(fusionvqa, NULL));
     g_assert_true(GST_ELEMENT_REGISTER(fusionoverlay, NULL));
+    g_assert_true(GST_ELEMENT_REGISTER(fusionpublish, NULL));
 }
 
 int
