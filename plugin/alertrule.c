@@ -306,6 +306,8 @@ vqa_alert_rules_parse(const char *text, GError **error)
 void
 vqa_alert_rule_free(VqaAlertRule *rule)
 {
+    if (!rule)
+        return;
     g_free(rule->name);
     g_free(rule->question);
     g_free(rule->label);

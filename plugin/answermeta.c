@@ -21,6 +21,8 @@ vqa_answer_meta_register(void)
     static const gchar *tags[] = {NULL};
     if (!gst_meta_get_info(VQA_ANSWER_META))
         gst_meta_register_custom(VQA_ANSWER_META, tags, NULL, NULL, NULL);
+    if (!gst_meta_get_info(VQA_ALERT_META))
+        gst_meta_register_custom(VQA_ALERT_META, tags, NULL, NULL, NULL);
     g_once_init_leave(&once, 1);
 }
 
@@ -42,10 +44,9 @@ add_time(cJSON *object, const char *key, GstClockTime time)
         cJSON_AddNullToObject(object, key);
 }
 
-static char *
-json_without_age(const VqaAnswerFields *f)
+static void
+add_head(cJSON *o, const VqaAnswerFields *f)
 {
-    cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "result", f->answer);
     cJSON_AddNumberToObject(o, "confidence", f->confidence);
     add_time(o, "timestamp", f->pts);
@@ -53,6 +54,24 @@ json_without_age(const VqaAnswerFields *f)
         cJSON_AddNumberToObject(o, "timestamp_seconds", (double) f->pts / GST_SECOND);
     else
         cJSON_AddNullToObject(o, "timestamp_seconds");
+}
+
+/* Frees the object. */
+static char *
+print_open(cJSON *o)
+{
+    char *printed = cJSON_PrintUnformatted(o);
+    cJSON_Delete(o);
+    char *text = g_strndup(printed, strlen(printed) - 1);
+    cJSON_free(printed);
+    return text;
+}
+
+static char *
+json_without_age(const VqaAnswerFields *f)
+{
+    cJSON *o = cJSON_CreateObject();
+    add_head(o, f);
     cJSON *m = cJSON_AddObjectToObject(o, "metrics");
     if (f->metrics) {
         const fusion_metrics *t = f->metrics;
@@ -86,12 +105,41 @@ json_without_age(const VqaAnswerFields *f)
     for (guint i = 0; i < 4; i++)
         cJSON_AddNumberToObject(region, sides[i], f->region[i]);
     cJSON_AddStringToObject(o, "model", f->model);
+    return print_open(o);
+}
 
-    char *printed = cJSON_PrintUnformatted(o);
-    cJSON_Delete(o);
-    char *text = g_strndup(printed, strlen(printed) - 1);
-    cJSON_free(printed);
-    return text;
+static void
+add_text(cJSON *object, const char *key, const char *text)
+{
+    if (text)
+        cJSON_AddStringToObject(object, key, text);
+    else
+        cJSON_AddNullToObject(object, key);
+}
+
+static char *
+alert_json_without_age(const VqaAlertFields *f, const VqaAnswerFields *a)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "alert", f->name);
+    add_head(o, a);
+    add_u64(o, "id", f->id);
+    add_u64(o, "answer_id", a->id);
+    cJSON_AddStringToObject(o, "stream", a->stream);
+    cJSON_AddStringToObject(o, "question", a->question);
+    cJSON_AddStringToObject(o, "label", f->label);
+    cJSON_AddNumberToObject(o, "probability", f->probability);
+    cJSON_AddNumberToObject(o, "threshold", f->threshold);
+    add_time(o, "since", f->since);
+    add_time(o, "stream_time", f->stream_time);
+    add_time(o, "running_time", a->running_time);
+    add_u64(o, "count", f->count);
+    add_u64(o, "withheld", f->withheld);
+    cJSON_AddStringToObject(o, "utc", a->utc);
+    add_text(o, "snapshot", f->snapshot);
+    add_text(o, "lookback", f->lookback);
+    cJSON_AddStringToObject(o, "model", a->model);
+    return print_open(o);
 }
 
 static void
@@ -132,6 +180,31 @@ vqa_answer_new(const VqaAnswerFields *f)
         G_TYPE_STRING, f->model, NULL);
     set_choices(a->structure, f);
     gst_structure_free(region);
+    return a;
+}
+
+VqaAnswer *
+vqa_alert_new(const VqaAlertFields *f, const VqaAnswerFields *answer)
+{
+    VqaAnswer *a = g_new0(VqaAnswer, 1);
+    g_atomic_ref_count_init(&a->refs);
+    a->running_time = answer->running_time;
+    a->text = g_strdup(f->name);
+    a->json = alert_json_without_age(f, answer);
+    a->structure = gst_structure_new(
+        VQA_ALERT_META, "id", G_TYPE_UINT64, f->id, "answer-id", G_TYPE_UINT64, answer->id,
+        "stream", G_TYPE_STRING, answer->stream, "alert", G_TYPE_STRING, f->name, "question",
+        G_TYPE_STRING, answer->question, "label", G_TYPE_STRING, f->label, "probability",
+        G_TYPE_DOUBLE, f->probability, "threshold", G_TYPE_DOUBLE, f->threshold, "answer",
+        G_TYPE_STRING, answer->answer, "confidence", G_TYPE_DOUBLE, answer->confidence, "since",
+        G_TYPE_UINT64, f->since, "stream-time", G_TYPE_UINT64, f->stream_time, "pts", G_TYPE_UINT64,
+        answer->pts, "running-time", G_TYPE_UINT64, answer->running_time, "count", G_TYPE_UINT64,
+        f->count, "withheld", G_TYPE_UINT64, f->withheld, "utc", G_TYPE_STRING, answer->utc,
+        "model", G_TYPE_STRING, answer->model, NULL);
+    if (f->snapshot)
+        gst_structure_set(a->structure, "snapshot", G_TYPE_STRING, f->snapshot, NULL);
+    if (f->lookback)
+        gst_structure_set(a->structure, "lookback", G_TYPE_STRING, f->lookback, NULL);
     return a;
 }
 
@@ -193,16 +266,16 @@ age_at(const VqaAnswer *a, GstClockTime running_time)
     return running_time > a->running_time ? running_time - a->running_time : 0;
 }
 
-void
-vqa_answers_write(GstStructure *into, const char *stream, GPtrArray *answers,
-                  GstClockTime running_time)
+static void
+write_into(GstStructure *into, const char *field, const char *stream, GPtrArray *answers,
+           GstClockTime running_time)
 {
     GValue array = G_VALUE_INIT;
     gst_value_array_init(&array, answers->len);
     GString *json = g_string_new(NULL);
 
     /* Elements in a row: the answers of the one before stay. */
-    const GValue *old = gst_structure_get_value(into, "answers");
+    const GValue *old = gst_structure_get_value(into, field);
     const char *old_json = gst_structure_get_string(into, "json");
     gchar **lines = old_json ? g_strsplit(old_json, "\n", -1) : NULL;
     guint n_lines = lines ? g_strv_length(lines) : 0;
@@ -227,7 +300,7 @@ vqa_answers_write(GstStructure *into, const char *stream, GPtrArray *answers,
         g_autofree char *line = vqa_answer_json(a, age);
         g_string_append_printf(json, "%s%s", json->len ? "\n" : "", line);
     }
-    gst_structure_take_value(into, "answers", &array);
+    gst_structure_take_value(into, field, &array);
     GValue text = G_VALUE_INIT;
     g_value_init(&text, G_TYPE_STRING);
     g_value_take_string(&text, g_string_free(json, FALSE));
@@ -235,13 +308,33 @@ vqa_answers_write(GstStructure *into, const char *stream, GPtrArray *answers,
 }
 
 void
+vqa_answers_write(GstStructure *into, const char *stream, GPtrArray *answers,
+                  GstClockTime running_time)
+{
+    write_into(into, "answers", stream, answers, running_time);
+}
+
+static GstStructure *
+structure_on(GstBuffer *buffer, const char *name)
+{
+    GstCustomMeta *meta = gst_buffer_get_custom_meta(buffer, name);
+    if (!meta)
+        meta = gst_buffer_add_custom_meta(buffer, name);
+    return gst_custom_meta_get_structure(meta);
+}
+
+void
 vqa_answers_attach(GstBuffer *buffer, const char *stream, GPtrArray *answers,
                    GstClockTime running_time)
 {
-    GstCustomMeta *meta = gst_buffer_get_custom_meta(buffer, VQA_ANSWER_META);
-    if (!meta)
-        meta = gst_buffer_add_custom_meta(buffer, VQA_ANSWER_META);
-    vqa_answers_write(gst_custom_meta_get_structure(meta), stream, answers, running_time);
+    write_into(structure_on(buffer, VQA_ANSWER_META), "answers", stream, answers, running_time);
+}
+
+void
+vqa_alerts_attach(GstBuffer *buffer, const char *stream, GPtrArray *alerts,
+                  GstClockTime running_time)
+{
+    write_into(structure_on(buffer, VQA_ALERT_META), "alerts", stream, alerts, running_time);
 }
 
 const GValue *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The answer as other programs see it: a GstStructure, a line of JSON, and the one custom GstMeta
- * `fusion-answer` that carries both on a buffer.
+ * `fusion-answer` that carries both on a buffer. The same for alerts, with `fusion-alert`.
  */
 #pragma once
 
@@ -12,9 +12,10 @@
 G_BEGIN_DECLS
 
 #define VQA_ANSWER_META "fusion-answer"
+#define VQA_ALERT_META "fusion-alert"
 
-/* Registers the custom GstMeta, once in a process; with no tags, so that converters and scalers
- * keep it. */
+/* Registers both custom GstMetas, once in a process; with no tags, so that converters and scalers
+ * keep them. */
 void vqa_answer_meta_register(void);
 
 /* What an answer is made from. Strings are UTF-8 and are copied. */
@@ -58,6 +59,24 @@ void vqa_answers_write(GstStructure *into, const char *stream, GPtrArray *answer
 /* Puts the answers (VqaAnswer) on a writable buffer. */
 void vqa_answers_attach(GstBuffer *buffer, const char *stream, GPtrArray *answers,
                         GstClockTime running_time);
+
+/* What an alert is made from, beside the answer that raised it. */
+typedef struct {
+    guint64 id;               /* of its own, from the answers' numbers */
+    const char *name, *label; /* of the rule */
+    double probability, threshold;
+    GstClockTime since;       /* stream time of the first answer that held */
+    GstClockTime stream_time; /* of the one that raised it */
+    guint64 count, withheld;  /* alerts of this rule so far, this one included; and kept back */
+    const char *snapshot, *lookback; /* files, or NULL */
+} VqaAlertFields;
+
+/* An alert ready to be carried, in the clothes of an answer: its structure is `fusion-alert`, its
+ * text the rule's name. */
+VqaAnswer *vqa_alert_new(const VqaAlertFields *fields, const VqaAnswerFields *answer);
+/* As vqa_answers_attach, into the metadata `fusion-alert` with the fields `alerts` and `json`. */
+void vqa_alerts_attach(GstBuffer *buffer, const char *stream, GPtrArray *alerts,
+                       GstClockTime running_time);
 
 /* The structures on the buffer, or NULL. The value belongs to the buffer. */
 const GValue *vqa_answers_on(GstBuffer *buffer);

@@ -5,6 +5,7 @@ void
 vqa_frame_image_clear(VqaFrameImage *image)
 {
     g_clear_pointer(&image->converter, gst_video_converter_free);
+    g_clear_pointer(&image->pixels, g_bytes_unref);
 }
 
 /* The rectangle to show, always inside the frame. */
@@ -80,7 +81,8 @@ vqa_frame_image_convert(VqaFrameImage *image, GstBuffer *buffer, const GstVideoI
     gst_video_frame_unmap(&to);
     gst_buffer_unref(rgbx);
 
-    g_autoptr(GBytes) owner = g_bytes_new_take(pixels, size);
+    g_clear_pointer(&image->pixels, g_bytes_unref);
+    image->pixels = g_bytes_new_take(pixels, size);
     return fusion_frame_new(pixels, image->crop.w, image->crop.h,
-                            GST_VIDEO_INFO_PLANE_STRIDE(&image->out, 0), owner);
+                            GST_VIDEO_INFO_PLANE_STRIDE(&image->out, 0), image->pixels);
 }

@@ -13,6 +13,7 @@ typedef struct {
     GstVideoConverter *converter;
     GstVideoInfo in, out;
     GstVideoRectangle crop;
+    GBytes *pixels; /* of the last picture, described by `out`; until the next one */
 } VqaFrameImage;
 
 void vqa_frame_image_clear(VqaFrameImage *image);

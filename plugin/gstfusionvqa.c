@@ -70,6 +70,16 @@ running_time_of(GstFusionVqa *self, GstBuffer *buffer)
     return gst_element_get_current_running_time(GST_ELEMENT(self));
 }
 
+/* What alerts go by. */
+static GstClockTime
+stream_time_of(GstFusionVqa *self, GstBuffer *buffer, GstClockTime running_time)
+{
+    GstClockTime time = GST_CLOCK_TIME_NONE;
+    if (self->segment.format == GST_FORMAT_TIME)
+        time = gst_segment_to_stream_time(&self->segment, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
+    return GST_CLOCK_TIME_IS_VALID(time) ? time : running_time;
+}
+
 static gboolean
 outside_segment(GstFusionVqa *self, GstBuffer *buffer)
 {
@@ -160,7 +170,7 @@ chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
 {
     GstFusionVqa *self = GST_FUSION_VQA(parent);
     GstFlowReturn flow = GST_FLOW_OK;
-    g_autoptr(GPtrArray) riding = NULL;
+    g_autoptr(GPtrArray) riding = NULL, alerts = NULL;
     gboolean tell_no_question = FALSE;
 
     if (!self->mode_known) {
@@ -189,6 +199,8 @@ chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         flow = GST_FLOW_ERROR;
     else
         riding = vqa_rider_collect(&self->rider, running_time, self->config.answer_timeout);
+    if (flow == GST_FLOW_OK && self->alerts->len)
+        alerts = vqa_alerts_collect(self, stream_time_of(self, buffer, running_time));
     int fps_n = self->config.fps_n, fps_d = self->config.fps_d;
     g_mutex_unlock(&self->lock);
 
@@ -201,12 +213,16 @@ chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         gst_buffer_unref(buffer);
         return flow;
     }
-    if (riding) {
+    if (riding || alerts) {
         /* Copies at most the metadata: the memory with the pixels is shared. */
         buffer = gst_buffer_make_writable(buffer);
         g_autofree char *stream = gst_object_get_name(parent);
-        vqa_answers_attach(buffer, stream, riding, running_time);
-        vqa_analytics_attach(buffer, riding);
+        if (riding) {
+            vqa_answers_attach(buffer, stream, riding, running_time);
+            vqa_analytics_attach(buffer, riding);
+        }
+        if (alerts)
+            vqa_alerts_attach(buffer, stream, alerts, running_time);
     }
     send_caption(self, buffer, riding, fps_n, fps_d);
     return gst_pad_push(self->src, buffer);
@@ -483,6 +499,7 @@ reset(GstFusionVqa *self)
 {
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
     vqa_rider_flush(&self->rider);
+    vqa_alerts_reset(self);
     vqa_frame_choice_reset(&self->choice);
     gst_segment_init(&self->segment, GST_FORMAT_UNDEFINED);
     g_ptr_array_set_size(self->asks, 0);
@@ -537,6 +554,7 @@ gst_fusion_vqa_init(GstFusionVqa *self)
     vqa_rider_init(&self->rider);
     self->questions = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
     self->asks = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
+    self->alerts = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_alert_unref);
     self->newest = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
     reset(self);
 
@@ -565,6 +583,7 @@ finalize(GObject *object)
     vqa_rider_clear(&self->rider);
     g_ptr_array_unref(self->questions);
     g_ptr_array_unref(self->asks);
+    g_ptr_array_unref(self->alerts);
     g_ptr_array_unref(self->newest);
     g_free(self->failure);
     g_mutex_clear(&self->lock);

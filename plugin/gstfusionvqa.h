@@ -4,10 +4,12 @@
 
 #include <gst/video/video.h>
 
+#include "alertrule.h"
 #include "framechoice.h"
 #include "frameimage.h"
 #include "fusion.h"
 #include "rider.h"
+#include "snapshot.h"
 #include "textpad.h"
 
 G_BEGIN_DECLS
@@ -21,11 +23,12 @@ typedef enum { VQA_MODE_AUTO, VQA_MODE_LIVE, VQA_MODE_WAIT } VqaMode;
 /* What a user sets; see vqaproperties.c. */
 typedef struct {
     char *model, *device, *system_prompt, *prompt, *generation_config;
+    char *alert, *alert_snapshot;
     char **prompts, **choices; /* or NULL */
     fusion_precision precision;
     VqaMode mode;
     int fps_n, fps_d;
-    GstClockTime latency, answer_timeout;
+    GstClockTime latency, answer_timeout, alert_lookback;
     guint latent_tokens, vision_grid, max_context;
     gboolean partial_answers;
 } VqaConfig;
@@ -41,6 +44,8 @@ typedef struct {
     char *utc;
     GPtrArray *questions; /* VqaQuestion */
     guint open;           /* questions without their last answer */
+    GBytes *pixels;       /* the picture, if alerts want to save it; the worker's alone */
+    GstVideoInfo picture; /* what it is */
     gboolean done;
 } VqaJob;
 
@@ -51,7 +56,7 @@ typedef struct {
 } VqaReport;
 
 typedef struct {
-    guint64 frames, chosen, submitted, skipped, asked, answered, failed, cancelled;
+    guint64 frames, chosen, submitted, skipped, asked, answered, failed, cancelled, alerts;
     double load_ms, convert_ms, latency_ms, latency_max_ms; /* convert, latency: sums */
     guint64 converted;
     fusion_metrics last;
@@ -66,6 +71,8 @@ typedef struct {
                         * frees this and the reference on the element that it was given */
 } VqaWorker;
 
+typedef struct _VqaAlert VqaAlert;
+
 struct _GstFusionVqa {
     GstElement parent;
     GstPad *sink, *src;
@@ -78,6 +85,7 @@ struct _GstFusionVqa {
     GPtrArray *questions; /* standing VqaQuestion, from prompt and prompts */
     GPtrArray *asks;      /* VqaQuestion of the action signal, for the next frame */
     guint64 last_id;
+    GPtrArray *alerts; /* VqaAlert */
 
     fusion_model *model; /* READY..PAUSED: set and cleared by the state change alone */
     fusion_session
@@ -120,7 +128,9 @@ struct _GstFusionVqa {
     GstClockTime late_by;       /* longest hold since the last message */
     GstClockTime skipped_at[4]; /* of the last one: running time, stream time, pts, duration */
 
-    VqaFrameImage image; /* the worker's alone */
+    VqaFrameImage image;  /* the worker's alone */
+    VqaLookback lookback; /* likewise */
+    guint64 lookback_epoch;
     VqaTextPad *text;
 };
 
@@ -161,6 +171,33 @@ void vqa_forget_asked(GstFusionVqa *self);
 void vqa_fail_asks(GstFusionVqa *self, const char *why);
 guint64 vqa_ask(GstFusionVqa *self, const char *text);
 
+/* Stream time of the asked frame, running time where there is none. */
+GstClockTime vqa_job_time(const VqaJob *job);
+
+/* ---- vqaalerts.c: rules on answers */
+/* Array of VqaAlert, or NULL and an error that names the rule. */
+GPtrArray *vqa_alerts_parse(const char *text, GError **error);
+void vqa_alert_unref(VqaAlert *alert);
+/* Adds the questions of rules that no question of the list asks already. With the lock. */
+void vqa_alerts_add_questions(GstFusionVqa *self, GPtrArray *list);
+/* A flush, a new stream: what was is forgotten. With the lock. */
+void vqa_alerts_reset(GstFusionVqa *self);
+/* Takes the answer to a standing question; the alerts that it raises, or NULL. With the lock. */
+GPtrArray *vqa_alerts_update(GstFusionVqa *self, const VqaJob *job, const char *question,
+                             const fusion_answer *answer, GstClockTime latency);
+/* Saves pictures, tells on the bus, and lets the alerts ride. On the worker, without the lock. */
+void vqa_alerts_raise(GstFusionVqa *self, GPtrArray *raised, VqaJob *job,
+                      const VqaAnswerFields *answer);
+/* The alerts (VqaAnswer) that a frame at this stream time carries, or NULL. With the lock. */
+GPtrArray *vqa_alerts_collect(GstFusionVqa *self, GstClockTime time);
+
+/* ---- vqasnapshot.c: pictures for alerts, on the worker, without the lock */
+/* Keeps what alerts may want of the job's picture. Takes the pixels. */
+void vqa_keep_picture(GstFusionVqa *self, VqaJob *job, GBytes *pixels, const GstVideoInfo *info);
+/* Writes the files that the properties ask for; sets the paths of those that were written. */
+void vqa_save_snapshot(GstFusionVqa *self, VqaJob *job, const char *alert, const char *stream,
+                       char **snapshot, char **lookback);
+
 /* ---- vqamessages.c: bus */
 void vqa_report_failure(GstFusionVqa *self, const char *text); /* with the lock */
 void vqa_report_skipped(GstFusionVqa *self, VqaJob *job);      /* with the lock */
@@ -170,6 +207,8 @@ void vqa_report_late(GstFusionVqa *self, GstClockTime held);   /* with the lock 
 gboolean vqa_tell_reports(GstFusionVqa *self, gint64 *next);
 /* Bus message and signal of an answer; without the lock. */
 void vqa_tell_answer(GstFusionVqa *self, VqaAnswer *answer, GstClockTime age);
+/* Bus message of an alert; without the lock. */
+void vqa_tell_alert(GstFusionVqa *self, VqaAnswer *alert);
 extern guint vqa_signal_answer;
 
 G_END_DECLS

@@ -98,6 +98,15 @@ vqa_tell_reports(GstFusionVqa *self, gint64 *next)
 }
 
 void
+vqa_tell_alert(GstFusionVqa *self, VqaAnswer *alert)
+{
+    GstStructure *s = vqa_answer_structure(alert, 0);
+    g_autofree char *json = vqa_answer_json(alert, 0);
+    gst_structure_set(s, "json", G_TYPE_STRING, json, NULL);
+    gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), s));
+}
+
+void
 vqa_tell_answer(GstFusionVqa *self, VqaAnswer *answer, GstClockTime age)
 {
     GstStructure *s = vqa_answer_structure(answer, age);

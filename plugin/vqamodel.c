@@ -146,11 +146,27 @@ check_latent_tokens(GstFusionVqa *self, const fusion_model_info *info)
     return found;
 }
 
+/* What could not be read when it was set is an error now that it would be used. */
+static gboolean
+check_alert(GstFusionVqa *self)
+{
+    g_autoptr(GError) error = NULL;
+    g_mutex_lock(&self->lock);
+    g_autofree char *text = g_strdup(self->config.alert);
+    g_mutex_unlock(&self->lock);
+    g_autoptr(GPtrArray) alerts = vqa_alerts_parse(text, &error);
+    if (!alerts)
+        GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS, ("Property alert: %s", error->message), (NULL));
+    return alerts != NULL;
+}
+
 gboolean
 vqa_open(GstFusionVqa *self)
 {
     VqaConfig *c = &self->config;
     g_autoptr(GError) error = NULL;
+    if (!check_alert(self))
+        return FALSE;
     g_autofree char *name = gst_object_get_name(GST_OBJECT(self));
     g_mutex_lock(&self->lock);
     g_autofree char *folder = g_strdup(c->model);

@@ -24,6 +24,9 @@ enum {
     PROP_MAX_CONTEXT,
     PROP_ANSWER_TIMEOUT,
     PROP_PARTIAL_ANSWERS,
+    PROP_ALERT,
+    PROP_ALERT_SNAPSHOT,
+    PROP_ALERT_LOOKBACK,
     PROP_LAST_ANSWER,
     PROP_STATS,
 };
@@ -80,6 +83,8 @@ vqa_config_clear(VqaConfig *c)
     g_free(c->system_prompt);
     g_free(c->prompt);
     g_free(c->generation_config);
+    g_free(c->alert);
+    g_free(c->alert_snapshot);
     g_strfreev(c->prompts);
     g_strfreev(c->choices);
 }
@@ -108,6 +113,7 @@ vqa_rebuild_questions(GstFusionVqa *self)
     add_questions(list, seen, self->config.prompt, self->config.choices);
     for (char **p = self->config.prompts; p && *p; p++)
         add_questions(list, seen, *p, self->config.choices);
+    vqa_alerts_add_questions(self, list);
     g_clear_pointer(&self->questions, g_ptr_array_unref);
     self->questions = list;
     vqa_rider_set_questions(&self->rider, list);
@@ -174,6 +180,31 @@ set_generation(GstFusionVqa *self, const GValue *value)
                         (NULL));
 }
 
+/* Bad rules while the model is open: those before stay. Else vqa_open says what is wrong. */
+static void
+set_alert(GstFusionVqa *self, const GValue *value)
+{
+    char *text = NULL;
+    take_string(&text, value);
+    g_autoptr(GError) error = NULL;
+    GPtrArray *alerts = vqa_alerts_parse(text, &error);
+    g_mutex_lock(&self->lock);
+    gboolean stay = !alerts && self->session;
+    if (!stay) {
+        g_free(self->config.alert);
+        self->config.alert = g_steal_pointer(&text);
+        g_ptr_array_set_size(self->alerts, 0);
+        if (alerts)
+            g_ptr_array_extend_and_steal(self->alerts, alerts);
+        vqa_rebuild_questions(self);
+    }
+    g_mutex_unlock(&self->lock);
+    g_free(text);
+    if (stay)
+        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS,
+                            ("Property alert: %s. The former rules stay.", error->message), (NULL));
+}
+
 static void
 set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
 {
@@ -181,6 +212,10 @@ set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     VqaConfig *c = &self->config;
     if (id == PROP_GENERATION_CONFIG) {
         set_generation(self, value);
+        return;
+    }
+    if (id == PROP_ALERT) {
+        set_alert(self, value);
         return;
     }
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
@@ -235,6 +270,12 @@ set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     case PROP_PARTIAL_ANSWERS:
         c->partial_answers = g_value_get_boolean(value);
         break;
+    case PROP_ALERT_SNAPSHOT:
+        take_string(&c->alert_snapshot, value);
+        break;
+    case PROP_ALERT_LOOKBACK:
+        c->alert_lookback = g_value_get_uint64(value);
+        break;
     default:
         G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
     }
@@ -250,14 +291,14 @@ vqa_stats(GstFusionVqa *self)
         "submitted", G_TYPE_UINT64, n->submitted, "skipped", G_TYPE_UINT64, n->skipped, "asked",
         G_TYPE_UINT64, n->asked, "answered", G_TYPE_UINT64, n->answered, "failed", G_TYPE_UINT64,
         n->failed, "cancelled", G_TYPE_UINT64, n->cancelled, "pending", G_TYPE_UINT64,
-        n->asked - ended, "load-ms", G_TYPE_DOUBLE, n->load_ms, "convert-ms", G_TYPE_DOUBLE,
-        n->converted ? n->convert_ms / n->converted : 0.0, "latency-ms", G_TYPE_DOUBLE,
-        n->answered ? n->latency_ms / n->answered : 0.0, "latency-max-ms", G_TYPE_DOUBLE,
-        n->latency_max_ms, "queue-ms", G_TYPE_DOUBLE, n->last.queue_ms, "preprocess-ms",
-        G_TYPE_DOUBLE, n->last.preprocess_ms, "global-ms", G_TYPE_DOUBLE, n->last.global_ms,
-        "guided-ms", G_TYPE_DOUBLE, n->last.guided_ms, "prefill-ms", G_TYPE_DOUBLE,
-        n->last.prefill_ms, "decode-ms", G_TYPE_DOUBLE, n->last.decode_ms, "total-ms",
-        G_TYPE_DOUBLE, n->last.total_ms, NULL);
+        n->asked - ended, "alerts", G_TYPE_UINT64, n->alerts, "load-ms", G_TYPE_DOUBLE, n->load_ms,
+        "convert-ms", G_TYPE_DOUBLE, n->converted ? n->convert_ms / n->converted : 0.0,
+        "latency-ms", G_TYPE_DOUBLE, n->answered ? n->latency_ms / n->answered : 0.0,
+        "latency-max-ms", G_TYPE_DOUBLE, n->latency_max_ms, "queue-ms", G_TYPE_DOUBLE,
+        n->last.queue_ms, "preprocess-ms", G_TYPE_DOUBLE, n->last.preprocess_ms, "global-ms",
+        G_TYPE_DOUBLE, n->last.global_ms, "guided-ms", G_TYPE_DOUBLE, n->last.guided_ms,
+        "prefill-ms", G_TYPE_DOUBLE, n->last.prefill_ms, "decode-ms", G_TYPE_DOUBLE,
+        n->last.decode_ms, "total-ms", G_TYPE_DOUBLE, n->last.total_ms, NULL);
 }
 
 static void
@@ -317,6 +358,15 @@ get_property(GObject *object, guint id, GValue *value, GParamSpec *pspec)
         break;
     case PROP_PARTIAL_ANSWERS:
         g_value_set_boolean(value, c->partial_answers);
+        break;
+    case PROP_ALERT:
+        g_value_set_string(value, c->alert);
+        break;
+    case PROP_ALERT_SNAPSHOT:
+        g_value_set_string(value, c->alert_snapshot);
+        break;
+    case PROP_ALERT_LOOKBACK:
+        g_value_set_uint64(value, c->alert_lookback);
         break;
     case PROP_LAST_ANSWER:
         if (self->newest && self->newest->len) {
@@ -428,6 +478,27 @@ vqa_install_properties(GObjectClass *klass)
         g_param_spec_boolean("partial-answers", "Partial answers",
                              "Tell answers while they are being made, with final=false", FALSE,
                              PLAYING));
+    g_object_class_install_property(
+        klass, PROP_ALERT,
+        g_param_spec_string(
+            "alert", "Alert",
+            "Rules in words, separated by ;  'Is somebody on the ground?': yes > 0.7 for 3s until "
+            "0.6, cooldown 60s. Also < >= <=, percentages, gap 10s, named fall; times (ms, s, min, "
+            "h) are stream time. Posts an element message and puts metadata fusion-alert on frames",
+            NULL, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_ALERT_SNAPSHOT,
+        g_param_spec_string("alert-snapshot", "Alert snapshot",
+                            "File that an alert's frame is saved to as JPEG; {stream}, {alert} and "
+                            "{time} (UTC) in it are replaced. Unset: none",
+                            NULL, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_ALERT_LOOKBACK,
+        g_param_spec_uint64("alert-lookback", "Alert look-back",
+                            "With alert-snapshot: the chosen frames of this long before an alert "
+                            "are saved too, as Motion JPEG beside it (.mjpeg), in nanoseconds; 0: "
+                            "none",
+                            0, 600 * GST_SECOND, 0, PLAYING));
     g_object_class_install_property(
         klass, PROP_LAST_ANSWER,
         g_param_spec_boxed("last-answer", "Last answer",

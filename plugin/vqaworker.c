@@ -104,8 +104,15 @@ vqa_job_unref(VqaJob *job)
         return;
     gst_clear_buffer(&job->buffer);
     g_ptr_array_unref(job->questions);
+    g_clear_pointer(&job->pixels, g_bytes_unref);
     g_free(job->utc);
     g_free(job);
+}
+
+GstClockTime
+vqa_job_time(const VqaJob *job)
+{
+    return GST_CLOCK_TIME_IS_VALID(job->stream_time) ? job->stream_time : job->running_time;
 }
 
 void
@@ -133,6 +140,7 @@ vqa_forget_asked(GstFusionVqa *self)
         g_clear_pointer(&self->pending, vqa_job_unref);
     }
     vqa_rider_flush(&self->rider);
+    vqa_alerts_reset(self);
     vqa_frame_choice_reset(&self->choice);
     g_cond_broadcast(&self->cond);
 }
@@ -268,6 +276,7 @@ submit(GstFusionVqa *self, VqaJob *job)
     g_mutex_unlock(&self->lock);
     if (!frame)
         return;
+    vqa_keep_picture(self, job, g_steal_pointer(&self->image.pixels), &self->image.out);
 
     guint i = 0;
     gboolean stale = FALSE;
@@ -287,11 +296,11 @@ submit(GstFusionVqa *self, VqaJob *job)
 
 /* ---- answers */
 
-static VqaAnswer *
-make_answer(GstFusionVqa *self, const VqaRequest *r, const fusion_answer *a, const char *stream)
+static VqaAnswerFields
+fields_of(GstFusionVqa *self, const VqaRequest *r, const fusion_answer *a, const char *stream)
 {
     const VqaJob *job = r->job;
-    const VqaAnswerFields fields = {
+    return (VqaAnswerFields){
         .id = r->id,
         .stream = stream,
         .question = r->question->question->text,
@@ -310,7 +319,6 @@ make_answer(GstFusionVqa *self, const VqaRequest *r, const fusion_answer *a, con
         .region = {0, 0, 1, 1},
         .metrics = &a->metrics,
     };
-    return vqa_answer_new(&fields);
 }
 
 static void
@@ -345,6 +353,7 @@ vqa_drop_results(GstFusionVqa *self)
     g_clear_pointer(&self->active, vqa_job_unref);
     g_mutex_unlock(&self->lock);
     vqa_frame_image_clear(&self->image);
+    vqa_lookback_clear(&self->lookback);
 }
 
 /* With the lock. */
@@ -368,8 +377,10 @@ deliver(GstFusionVqa *self, const VqaResult *result)
     VqaJob *job = r->job;
     g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
     g_autoptr(VqaAnswer) answer = NULL;
+    g_autoptr(GPtrArray) raised = NULL;
+    const VqaAnswerFields fields = fields_of(self, r, a, stream);
     if (!a->error)
-        answer = make_answer(self, r, a, stream);
+        answer = vqa_answer_new(&fields);
 
     g_mutex_lock(&self->lock);
     gboolean current = job->epoch == self->epoch;
@@ -379,6 +390,8 @@ deliver(GstFusionVqa *self, const VqaResult *result)
     if (answer && current) {
         if (a->final)
             keep_answer(self, r, answer);
+        if (a->final && !r->question->asked_id)
+            raised = vqa_alerts_update(self, job, r->question->question->text, a, fields.latency);
         if (GST_CLOCK_TIME_IS_VALID(self->position) && GST_CLOCK_TIME_IS_VALID(job->running_time) &&
             self->position > job->running_time)
             age = self->position - job->running_time;
@@ -386,6 +399,8 @@ deliver(GstFusionVqa *self, const VqaResult *result)
     g_mutex_unlock(&self->lock);
     if (answer && current)
         vqa_tell_answer(self, answer, age);
+    if (raised)
+        vqa_alerts_raise(self, raised, job, &fields);
     if (a->final) {
         /* Only now: in mode wait the frame leaves after its answers were told. */
         g_mutex_lock(&self->lock);

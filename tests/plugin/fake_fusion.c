@@ -160,8 +160,10 @@ call(Request *r, const char *text, gboolean final, const GError *error)
     };
     if (r->question->choices && !error) {
         uint32_t n = MIN(g_strv_length(r->question->choices), 8);
+        double first = fake.red_decides ? MIN(r->frame->red / 100.0, 1) : 0.75;
         for (uint32_t i = 0; i < n; i++)
-            choices[i] = (fusion_choice){r->question->choices[i], i ? 0.25 / (n - 1) : 0.75};
+            choices[i] =
+                (fusion_choice){r->question->choices[i], i ? (1 - first) / (n - 1) : first};
         a.choices = choices;
         a.n_choices = n;
     }
@@ -185,7 +187,7 @@ answer(Request *r, gboolean lost)
     g_mutex_unlock(&lock);
     const char *question = r->question->text;
     if (r->question->choices)
-        text = g_strdup(r->question->choices[0]);
+        text = g_strdup(r->question->choices[fake.red_decides && r->frame->red < 50 ? 1 : 0]);
     else if (g_str_has_prefix(question, "say "))
         text = g_strdup(question + 4);
     else

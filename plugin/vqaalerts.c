@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Alert rules on the answers of an element: which answers they look at, and what follows. */
+#include "gstfusionvqa.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "snapshot.h"
+
+GST_DEBUG_CATEGORY_EXTERN(gst_fusion_vqa_debug);
+#define GST_CAT_DEFAULT gst_fusion_vqa_debug
+
+/* A rule with what belongs to it in this element. Counted: the worker tells an alert without the
+ * lock. */
+struct _VqaAlert {
+    gatomicrefcount refs;
+    VqaAlertRule *rule;
+    fusion_question *question; /* asked if no other question has its text */
+    VqaAlertState state;
+    GstClockTime period; /* the longest that its answers may need to come, as last seen */
+    VqaAnswer *riding;   /* the last alert, told */
+};
+
+static VqaAlert *
+alert_ref(VqaAlert *a)
+{
+    g_atomic_ref_count_inc(&a->refs);
+    return a;
+}
+
+void
+vqa_alert_unref(VqaAlert *a)
+{
+    if (!g_atomic_ref_count_dec(&a->refs))
+        return;
+    vqa_alert_rule_free(a->rule);
+    fusion_question_free(a->question);
+    vqa_answer_unref(a->riding);
+    g_free(a);
+}
+
+/* ---- what an answer says about a label */
+
+static char *
+plain(const char *text)
+{
+    g_autofree char *stripped = g_strstrip(g_strdup(text));
+    for (gsize n = strlen(stripped); n && strchr(".!", stripped[n - 1]); n--)
+        stripped[n - 1] = '\0';
+    return g_utf8_casefold(stripped, -1);
+}
+
+static gboolean
+same_label(const char *a, const char *b)
+{
+    g_autofree char *x = plain(a), *y = plain(b);
+    return strcmp(x, y) == 0;
+}
+
+static double
+value_for(const VqaAlertRule *rule, const fusion_answer *a)
+{
+    gboolean is_it = same_label(a->text, rule->label);
+    if (rule->kind == VQA_ALERT_IS)
+        return is_it ? 1 : 0;
+    for (guint i = 0; a->choices && i < a->n_choices; i++) {
+        if (same_label(a->choices[i].label, rule->label))
+            return a->choices[i].probability;
+    }
+    return is_it && !a->choices ? a->confidence : 0;
+}
+
+/* ---- reading */
+
+static gboolean
+has_choice(char **choices, const char *label)
+{
+    for (char **c = choices; c && *c; c++) {
+        if (same_label(*c, label))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* The rule's question; yes and no are each other's alternative without being told so. */
+static fusion_question *
+question_of(const VqaAlertRule *rule, guint number, GError **error)
+{
+    g_autoptr(GPtrArray) parsed = fusion_questions_parse(rule->question);
+    if (parsed->len != 1) {
+        g_set_error(error, VQA_ALERT_ERROR, VQA_ALERT_ERROR_SYNTAX,
+                    "alert rule %u: expected one question, found \"%s\"", number, rule->question);
+        return NULL;
+    }
+    const fusion_question *q = parsed->pdata[0];
+    static const char *const yes_no[] = {"yes", "no", NULL};
+    const char *const *choices = (const char *const *) q->choices;
+    if (!choices && has_choice((char **) yes_no, rule->label))
+        choices = yes_no;
+    if (q->choices && !has_choice(q->choices, rule->label)) {
+        g_autofree char *list = g_strjoinv(", ", q->choices);
+        g_set_error(error, VQA_ALERT_ERROR, VQA_ALERT_ERROR_SYNTAX,
+                    "alert rule %u: expected one of the choices of its question (%s), found \"%s\"",
+                    number, list, rule->label);
+        return NULL;
+    }
+    return fusion_question_new(q->text, choices);
+}
+
+GPtrArray *
+vqa_alerts_parse(const char *text, GError **error)
+{
+    g_autoptr(GPtrArray) rules = vqa_alert_rules_parse(text, error);
+    if (!rules)
+        return NULL;
+    g_autoptr(GPtrArray) alerts = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_alert_unref);
+    for (guint i = 0; i < rules->len; i++) {
+        fusion_question *question = question_of(rules->pdata[i], i + 1, error);
+        if (!question)
+            return NULL;
+        VqaAlert *a = g_new0(VqaAlert, 1);
+        g_atomic_ref_count_init(&a->refs);
+        a->rule = g_steal_pointer(&rules->pdata[i]);
+        a->question = question;
+        vqa_alert_state_reset(&a->state);
+        g_ptr_array_add(alerts, a);
+    }
+    return g_steal_pointer(&alerts);
+}
+
+void
+vqa_alerts_add_questions(GstFusionVqa *self, GPtrArray *list)
+{
+    for (guint i = 0; i < self->alerts->len; i++) {
+        VqaAlert *a = g_ptr_array_index(self->alerts, i);
+        gboolean asked = FALSE;
+        for (guint k = 0; k < list->len && !asked; k++) {
+            const VqaQuestion *q = g_ptr_array_index(list, k);
+            asked = strcmp(q->question->text, a->question->text) == 0;
+            if (asked && q->question->choices && !has_choice(q->question->choices, a->rule->label))
+                GST_WARNING_OBJECT(self,
+                                   "alert \"%s\": its answer is not among the choices of the "
+                                   "question, so it has the probability 0",
+                                   a->rule->name);
+        }
+        if (asked)
+            continue;
+        fusion_question *copy =
+            fusion_question_new(a->question->text, (const char *const *) a->question->choices);
+        g_ptr_array_add(list, vqa_question_new(copy, self->config.choices, 0));
+    }
+}
+
+/* ---- time */
+
+void
+vqa_alerts_reset(GstFusionVqa *self)
+{
+    for (guint i = 0; i < self->alerts->len; i++) {
+        VqaAlert *a = g_ptr_array_index(self->alerts, i);
+        vqa_alert_state_reset(&a->state);
+        g_clear_pointer(&a->riding, vqa_answer_unref);
+    }
+}
+
+GPtrArray *
+vqa_alerts_update(GstFusionVqa *self, const VqaJob *job, const char *question,
+                  const fusion_answer *answer, GstClockTime latency)
+{
+    GPtrArray *raised = NULL;
+    const VqaConfig *c = &self->config;
+    GstClockTime period =
+        c->fps_n ? gst_util_uint64_scale(GST_SECOND, c->fps_d, c->fps_n) : GST_CLOCK_TIME_NONE;
+    for (guint i = 0; i < self->alerts->len; i++) {
+        VqaAlert *a = g_ptr_array_index(self->alerts, i);
+        if (strcmp(a->question->text, question) != 0)
+            continue;
+        /* On a device that needs longer, answers are that far apart. */
+        a->period = GST_CLOCK_TIME_IS_VALID(period) ? MAX(period, latency) : latency;
+        VqaAlertOutcome outcome = vqa_alert_state_update(&a->state, a->rule, vqa_job_time(job),
+                                                         value_for(a->rule, answer), a->period);
+        if (outcome == VQA_ALERT_CLEARED)
+            GST_INFO_OBJECT(self, "alert \"%s\" has ended", a->rule->name);
+        if (outcome != VQA_ALERT_RAISED)
+            continue;
+        if (!raised)
+            raised = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_alert_unref);
+        g_ptr_array_add(raised, alert_ref(a));
+    }
+    return raised;
+}
+
+void
+vqa_alerts_raise(GstFusionVqa *self, GPtrArray *raised, VqaJob *job, const VqaAnswerFields *answer)
+{
+    for (guint i = 0; i < raised->len; i++) {
+        VqaAlert *a = g_ptr_array_index(raised, i);
+        g_autofree char *snapshot = NULL, *lookback = NULL;
+        vqa_save_snapshot(self, job, a->rule->name, answer->stream, &snapshot, &lookback);
+
+        g_mutex_lock(&self->lock);
+        const VqaAlertFields fields = {
+            .id = ++self->last_id,
+            .name = a->rule->name,
+            .label = a->rule->label,
+            .probability = a->state.value,
+            .threshold = a->rule->level,
+            .since = a->state.since,
+            .stream_time = vqa_job_time(job),
+            .count = a->state.n_raised,
+            .withheld = a->state.n_withheld,
+            .snapshot = snapshot,
+            .lookback = lookback,
+        };
+        VqaAnswer *told = vqa_alert_new(&fields, answer);
+        gboolean current = job->epoch == self->epoch;
+        if (current) {
+            g_clear_pointer(&a->riding, vqa_answer_unref);
+            a->riding = vqa_answer_ref(told);
+            self->counters.alerts++;
+        }
+        g_mutex_unlock(&self->lock);
+        if (current)
+            vqa_tell_alert(self, told);
+        vqa_answer_unref(told);
+    }
+}
+
+GPtrArray *
+vqa_alerts_collect(GstFusionVqa *self, GstClockTime time)
+{
+    GPtrArray *active = NULL;
+    for (guint i = 0; i < self->alerts->len; i++) {
+        const VqaAlert *a = g_ptr_array_index(self->alerts, i);
+        if (!a->riding || !vqa_alert_state_is_active(&a->state, a->rule, time, a->period))
+            continue;
+        if (!active)
+            active = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+        g_ptr_array_add(active, vqa_answer_ref(a->riding));
+    }
+    return active;
+}
