@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Records to an MQTT broker with QoS 1, by libmosquitto, all from the publisher's thread. A
+ * connection that is lost is given up with its client: the records that were not acknowledged go to
+ * the next one, in order.
+ */
+#include <errno.h>
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "publishsink.h"
+
+/* Packets that a broker has to keep at once; the default of most. */
+#define IN_FLIGHT 20
+#define CONNECT_TIMEOUT (10 * G_TIME_SPAN_SECOND)
+#define GOODBYE_TIMEOUT G_TIME_SPAN_SECOND
+/* While connecting, libmosquitto does not tell whether it waits for reading or writing. */
+#define LOOK_EVERY (20 * G_TIME_SPAN_MILLISECOND)
+#define TOPIC_CHARACTERS "-_.:, ()@=%"
+#define DEFAULT_TOPIC "fusion/{stream}/{type}"
+#define ONLINE "{\"state\":\"online\"}"
+#define OFFLINE "{\"state\":\"offline\"}"
+
+typedef enum { AWAY, CONNECTING, CONNECTED } State;
+
+typedef struct {
+    PublishSink parent;
+    const PublishConfig *config;
+    Publisher *publisher;
+    char *host, *topic, *client_id, *user, *password_in_location, *address;
+    guint16 port;
+    gboolean tls;
+    int protocol; /* 5, or 4 (that is 3.1.1) with brokers that know no more */
+
+    State state;
+    struct mosquitto *client;
+    GHashTable *in_flight; /* packet id -> record */
+    char *lost;            /* why, told by a callback: the client is given up after it */
+    guint attempt;
+    gint64 at; /* of the next attempt, or the end of this one */
+    int goodbye_id;
+} MqttSink;
+
+/* libmosquitto counts its users, but not for threads. */
+static GMutex library_lock;
+
+static gboolean
+parse_location(MqttSink *m, GError **error)
+{
+    const char *location = m->config->location;
+    g_autoptr(GError) failure = NULL;
+    g_autoptr(GUri) uri = g_uri_parse(location, G_URI_FLAGS_HAS_PASSWORD, &failure);
+    const char *host = uri ? g_uri_get_host(uri) : NULL;
+    if (!host || !*host) {
+        const char *after = strrchr(location, '@');
+        g_set_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+                    "location \"%s\": %s; expected mqtt://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]",
+                    after ? after + 1 : location, failure ? failure->message : "no host");
+        return FALSE;
+    }
+    m->tls = g_ascii_strcasecmp(g_uri_get_scheme(uri), "mqtts") == 0;
+    m->host = g_strdup(host);
+    m->port = (guint16) (g_uri_get_port(uri) > 0 ? g_uri_get_port(uri) : m->tls ? 8883 : 1883);
+    m->user = g_strdup(m->config->user_id ? m->config->user_id : g_uri_get_user(uri));
+    m->password_in_location = g_strdup(g_uri_get_password(uri));
+    const char *path = g_uri_get_path(uri);
+    if (path && path[0] == '/' && path[1])
+        m->topic = g_strdup(path + 1);
+    else
+        m->topic = g_strdup(m->config->topic ? m->config->topic : DEFAULT_TOPIC);
+    m->address = g_strdup_printf("%s:%u", m->host, m->port);
+    return TRUE;
+}
+
+static gboolean
+check_topic(const char *property, const char *topic, GError **error)
+{
+    if (!topic || mosquitto_pub_topic_check(topic) == MOSQ_ERR_SUCCESS)
+        return TRUE;
+    g_set_error(
+        error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+        "%s \"%s\" is no MQTT topic to publish to: 1 to 65535 bytes of UTF-8 without + and #",
+        property, topic);
+    return FALSE;
+}
+
+static gboolean
+check(MqttSink *m, GError **error)
+{
+    const PublishConfig *c = m->config;
+    g_autoptr(GError) failure = NULL;
+    if (!parse_location(m, error) || !check_topic("topic", m->topic, error) ||
+        !check_topic("status-topic", c->status_topic, error) ||
+        !publish_check_file("ca-file", c->ca_file, error) ||
+        !publish_check_file("cert-file", c->cert_file, error) ||
+        !publish_check_file("key-file", c->key_file, error))
+        return FALSE;
+    if (!c->cert_file != !c->key_file) {
+        g_set_error_literal(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+                            "cert-file and key-file belong together; only one of them is set");
+        return FALSE;
+    }
+    g_autofree char *password = publish_password(c, &failure);
+    if (failure) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return FALSE;
+    }
+    if ((password || m->password_in_location) && !m->user) {
+        g_set_error_literal(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
+                            "a password is set, but user-id is not: MQTT sends both or none");
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static void
+free_sink(MqttSink *m)
+{
+    g_clear_pointer(&m->client, mosquitto_destroy);
+    g_hash_table_unref(m->in_flight);
+    g_free(m->host);
+    g_free(m->topic);
+    g_free(m->client_id);
+    g_free(m->user);
+    g_free(m->password_in_location);
+    g_free(m->address);
+    g_free(m->lost);
+    g_free(m);
+    g_mutex_lock(&library_lock);
+    mosquitto_lib_cleanup();
+    g_mutex_unlock(&library_lock);
+}
+
+static PublishSink *
+mqtt_open(const PublishConfig *config, Publisher *publisher, GError **error)
+{
+    g_mutex_lock(&library_lock);
+    mosquitto_lib_init();
+    g_mutex_unlock(&library_lock);
+    MqttSink *m = g_new0(MqttSink, 1);
+    m->parent.klass = &publish_mqtt_class;
+    m->config = config;
+    m->publisher = publisher;
+    m->in_flight = g_hash_table_new(NULL, NULL);
+    m->protocol = MQTT_PROTOCOL_V5;
+    if (!check(m, error)) {
+        free_sink(m);
+        return NULL;
+    }
+    m->client_id = config->client_id
+                       ? g_strdup(config->client_id)
+                       : g_strdup_printf("fusion-%s-%d-%s-%x", g_get_host_name(), (int) getpid(),
+                                         publisher_name(publisher), g_random_int());
+    return &m->parent;
+}
+
+/* ---- what libmosquitto tells, within its own calls from this thread */
+
+static void
+lose(MqttSink *m, char *why)
+{
+    if (m->lost)
+        g_free(why);
+    else
+        m->lost = why;
+}
+
+static void
+on_connect(struct mosquitto *client, void *user, int code, int flags,
+           const mosquitto_property *properties)
+{
+    MqttSink *m = user;
+    /* 1 is what an old broker says to a new protocol, 0x84 a new one to one that it does not want.
+     */
+    if (m->protocol == MQTT_PROTOCOL_V5 && (code == CONNACK_REFUSED_PROTOCOL_VERSION ||
+                                            code == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION)) {
+        m->protocol = MQTT_PROTOCOL_V311;
+        m->attempt = 0;
+        lose(m, g_strdup("the broker does not speak MQTT 5; 3.1.1 comes next"));
+        return;
+    }
+    if (code != 0) {
+        const char *text = m->protocol == MQTT_PROTOCOL_V5 ? mosquitto_reason_string(code)
+                                                           : mosquitto_connack_string(code);
+        gboolean login =
+            code == MQTT_RC_NOT_AUTHORIZED || code == MQTT_RC_BAD_USERNAME_OR_PASSWORD ||
+            code == CONNACK_REFUSED_BAD_USERNAME_PASSWORD || code == CONNACK_REFUSED_NOT_AUTHORIZED;
+        lose(m, g_strdup_printf("the broker refused: %s%s", text,
+                                login ? " (check user-id, user-pw and password-file)" : ""));
+        return;
+    }
+    m->state = CONNECTED;
+    m->attempt = 0;
+    publisher_set_connected(m->publisher, TRUE);
+    if (m->config->status_topic)
+        mosquitto_publish(client, NULL, m->config->status_topic, (int) strlen(ONLINE), ONLINE, 1,
+                          true);
+}
+
+static void
+on_publish(struct mosquitto *client, void *user, int id, int code,
+           const mosquitto_property *properties)
+{
+    MqttSink *m = user;
+    if (id == m->goodbye_id)
+        m->goodbye_id = 0;
+    PublishRecord *record = g_hash_table_lookup(m->in_flight, GINT_TO_POINTER(id));
+    if (!record)
+        return;
+    g_hash_table_remove(m->in_flight, GINT_TO_POINTER(id));
+    if (code < MQTT_RC_UNSPECIFIED) {
+        publisher_done(m->publisher, record);
+        return;
+    }
+    g_autofree char *why =
+        g_strdup_printf("%s: the broker said: %s", m->address, mosquitto_reason_string(code));
+    publisher_failed(m->publisher, record, why);
+}
+
+static void
+on_disconnect(struct mosquitto *client, void *user, int code, const mosquitto_property *properties)
+{
+    /* only positive codes of libmosquitto mean that the far side did it; MQTT's own begin at 128 */
+    lose(user,
+         g_strdup_printf("the connection was closed: %s",
+                         code >= 128 ? mosquitto_reason_string(code) : mosquitto_strerror(code)));
+}
+
+static void
+on_log(struct mosquitto *client, void *user, int level, const char *text)
+{
+    GST_LOG("libmosquitto: %s", text);
+}
+
+/* ---- connection */
+
+static void
+give_up(MqttSink *m, const char *why)
+{
+    g_clear_pointer(&m->client, mosquitto_destroy);
+    gint64 wait = publish_back_off(m->config, m->attempt++);
+    /* libmosquitto ends some of its texts with a full stop */
+    g_autofree char *text = g_strdup(why);
+    if (g_str_has_suffix(text, "."))
+        text[strlen(text) - 1] = 0;
+    publisher_trouble(m->publisher,
+                      m->state == CONNECTED ? GST_RESOURCE_ERROR_WRITE
+                                            : GST_RESOURCE_ERROR_OPEN_WRITE,
+                      "MQTT broker %s: %s. Records wait; the next attempt comes within %g s",
+                      m->address, text, (double) m->config->max_reconnect_delay / GST_SECOND);
+    m->state = AWAY;
+    m->at = g_get_monotonic_time() + wait;
+    g_clear_pointer(&m->lost, g_free);
+    g_hash_table_remove_all(m->in_flight);
+    publisher_set_connected(m->publisher, FALSE);
+    publisher_rewind(m->publisher);
+}
+
+static char *
+describe(int code)
+{
+    if (code == MOSQ_ERR_ERRNO)
+        return g_strdup(g_strerror(errno));
+    if (code == MOSQ_ERR_TLS)
+        return g_strdup("TLS failed (check ca-file, the host's name in the broker's certificate, "
+                        "cert-file and key-file)");
+    return g_strdup(mosquitto_strerror(code));
+}
+
+static int
+begin(MqttSink *m)
+{
+    const PublishConfig *c = m->config;
+    m->client = mosquitto_new(m->client_id, true, m);
+    if (!m->client)
+        return errno == EINVAL ? MOSQ_ERR_INVAL : MOSQ_ERR_NOMEM;
+    mosquitto_int_option(m->client, MOSQ_OPT_PROTOCOL_VERSION, m->protocol);
+    mosquitto_int_option(m->client, MOSQ_OPT_TCP_NODELAY, 1);
+    mosquitto_max_inflight_messages_set(m->client, IN_FLIGHT + 2);
+    mosquitto_connect_v5_callback_set(m->client, on_connect);
+    mosquitto_publish_v5_callback_set(m->client, on_publish);
+    mosquitto_disconnect_v5_callback_set(m->client, on_disconnect);
+    mosquitto_log_callback_set(m->client, on_log);
+
+    g_autoptr(GError) error = NULL;
+    g_autofree char *password = publish_password(c, &error);
+    if (error) {
+        lose(m, g_strdup(error->message));
+        return MOSQ_ERR_INVAL;
+    }
+    int code = MOSQ_ERR_SUCCESS;
+    if (m->user)
+        code = mosquitto_username_pw_set(m->client, m->user,
+                                         password ? password : m->password_in_location);
+    if (code == MOSQ_ERR_SUCCESS && m->tls) {
+        if (!c->ca_file)
+            code = mosquitto_int_option(m->client, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
+        if (code == MOSQ_ERR_SUCCESS && (c->ca_file || c->cert_file))
+            code = mosquitto_tls_set(m->client, c->ca_file, c->ca_file ? NULL : "/etc/ssl/certs",
+                                     c->cert_file, c->key_file, NULL);
+    }
+    if (code == MOSQ_ERR_SUCCESS && c->status_topic)
+        code =
+            mosquitto_will_set(m->client, c->status_topic, (int) strlen(OFFLINE), OFFLINE, 1, true);
+    if (code == MOSQ_ERR_SUCCESS)
+        code = mosquitto_connect_async(m->client, m->host, m->port, (int) c->keepalive);
+    return code;
+}
+
+static void
+connect_now(MqttSink *m)
+{
+    errno = 0;
+    int code = begin(m);
+    if (code != MOSQ_ERR_SUCCESS) {
+        g_autofree char *why = m->lost ? g_strdup(m->lost) : describe(code);
+        give_up(m, why);
+        return;
+    }
+    m->state = CONNECTING;
+    m->at = g_get_monotonic_time() + CONNECT_TIMEOUT;
+}
+
+static gint64
+mqtt_watch(PublishSink *sink, struct pollfd *fd)
+{
+    MqttSink *m = (MqttSink *) sink;
+    if (m->state == AWAY)
+        return m->at;
+    fd->fd = mosquitto_socket(m->client);
+    fd->events = POLLIN;
+    gint64 now = g_get_monotonic_time();
+    if (m->state == CONNECTING)
+        return MIN(m->at, now + LOOK_EVERY);
+    if (mosquitto_want_write(m->client))
+        fd->events |= POLLOUT;
+    /* libmosquitto's own timers: keepalive */
+    return now + G_TIME_SPAN_SECOND;
+}
+
+static void
+mqtt_work(PublishSink *sink, short revents)
+{
+    MqttSink *m = (MqttSink *) sink;
+    gint64 now = g_get_monotonic_time();
+    if (m->state == AWAY) {
+        if (now >= m->at)
+            connect_now(m);
+        return;
+    }
+    int code = MOSQ_ERR_SUCCESS;
+    errno = 0;
+    if (revents & (POLLIN | POLLERR | POLLHUP))
+        code = mosquitto_loop_read(m->client, 1);
+    if (code == MOSQ_ERR_SUCCESS && !m->lost && mosquitto_want_write(m->client))
+        code = mosquitto_loop_write(m->client, 1);
+    if (code == MOSQ_ERR_SUCCESS && !m->lost)
+        code = mosquitto_loop_misc(m->client);
+    g_autofree char *why = NULL;
+    if (code != MOSQ_ERR_SUCCESS && !(m->lost && m->state == CONNECTING))
+        why = describe(code);
+    else if (m->lost)
+        why = g_strdup(m->lost);
+    else if (mosquitto_socket(m->client) < 0)
+        why = g_strdup("the connection was closed");
+    else if (m->state == CONNECTING && now >= m->at)
+        why =
+            g_strdup_printf("no answer within %d s", (int) (CONNECT_TIMEOUT / G_TIME_SPAN_SECOND));
+    if (why)
+        give_up(m, why);
+}
+
+static gboolean
+mqtt_send(PublishSink *sink, PublishRecord *record)
+{
+    MqttSink *m = (MqttSink *) sink;
+    if (m->state != CONNECTED || m->lost || g_hash_table_size(m->in_flight) >= IN_FLIGHT)
+        return FALSE;
+    g_autofree char *topic = publish_topic_expand(m->topic, record, TOPIC_CHARACTERS, TRUE);
+    int id = 0;
+    int code =
+        mosquitto_publish(m->client, &id, topic, (int) record->length, record->line, 1, false);
+    switch (code) {
+    case MOSQ_ERR_NOMEM:
+        return FALSE;
+    case MOSQ_ERR_INVAL:
+    case MOSQ_ERR_PAYLOAD_SIZE:
+    case MOSQ_ERR_OVERSIZE_PACKET:
+    case MOSQ_ERR_MALFORMED_UTF8:
+    case MOSQ_ERR_QOS_NOT_SUPPORTED: {
+        g_autofree char *why =
+            g_strdup_printf("%s, topic \"%s\": %s", m->address, topic, mosquitto_strerror(code));
+        publisher_failed(m->publisher, record, why);
+        return TRUE;
+    }
+    default:
+        /* Queued by libmosquitto; if the connection broke meanwhile, the record goes to the next
+         * one. */
+        g_hash_table_insert(m->in_flight, GINT_TO_POINTER(id), record);
+        if (code != MOSQ_ERR_SUCCESS)
+            lose(m, describe(code));
+        return TRUE;
+    }
+}
+
+/* Works on the connection until the condition is met or time is up. */
+static void
+pump(MqttSink *m, gint64 end, const int *id)
+{
+    while (!m->lost && mosquitto_socket(m->client) >= 0 && g_get_monotonic_time() < end &&
+           (!id || *id)) {
+        struct pollfd fd = {mosquitto_socket(m->client), POLLIN, 0};
+        if (mosquitto_want_write(m->client))
+            fd.events |= POLLOUT;
+        if (poll(&fd, 1, 20) < 0)
+            continue;
+        if ((fd.revents & ~POLLOUT) && mosquitto_loop_read(m->client, 1) != MOSQ_ERR_SUCCESS)
+            return;
+        if (mosquitto_want_write(m->client) &&
+            mosquitto_loop_write(m->client, 1) != MOSQ_ERR_SUCCESS)
+            return;
+    }
+}
+
+static void
+mqtt_close(PublishSink *sink)
+{
+    MqttSink *m = (MqttSink *) sink;
+    if (m->state == CONNECTED && !m->lost) {
+        gint64 end = g_get_monotonic_time() + GOODBYE_TIMEOUT;
+        /* An orderly end drops the last will. */
+        if (m->config->status_topic &&
+            mosquitto_publish(m->client, &m->goodbye_id, m->config->status_topic,
+                              (int) strlen(OFFLINE), OFFLINE, 1, true) == MOSQ_ERR_SUCCESS)
+            pump(m, end, &m->goodbye_id);
+        if (mosquitto_disconnect(m->client) == MOSQ_ERR_SUCCESS)
+            pump(m, MIN(end, g_get_monotonic_time() + G_TIME_SPAN_SECOND / 5), NULL);
+    }
+    free_sink(m);
+}
+
+const PublishSinkClass publish_mqtt_class = {mqtt_open, mqtt_send, mqtt_watch, mqtt_work,
+                                             mqtt_close};
