@@ -9,7 +9,7 @@
 #define COLUMNS PANEL // of a workgroup
 #define SLICES 4
 layout(local_size_x = 128) in;
-layout(constant_id = 5) const uint ROWS = 1;
+layout(constant_id = 6) const uint ROWS = 1;
 
 shared float part[4][SLICES][COLUMNS];
 

@@ -8,7 +8,7 @@
 
 #define SLICES 16
 layout(local_size_x = 128) in;
-layout(constant_id = 5) const uint ROWS = 1;
+layout(constant_id = 6) const uint ROWS = 1;
 
 shared vec4 part[4][SLICES][QUADS];
 

@@ -10,7 +10,7 @@
 #include "lib/matmul.glsl"
 
 layout(local_size_x = LANES) in;
-layout(constant_id = 5) const uint ROWS = 1; // 1 to 4
+layout(constant_id = 6) const uint ROWS = 1; // 1 to 4
 
 #if LANES == 8
 #define EACH_LANE STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7)

@@ -23,13 +23,14 @@ PUSH_STRUCT(push_test_scale) {
 };
 
 /* matmul*.comp, matvec*.comp: firsts and strides of `a` in texels, the others in elements. n: columns of the
- * product (before SwiGLU halves them). */
+ * product (before SwiGLU halves them). norm_eps: of a norm on the way (matvec_gpu.comp). */
 PUSH_STRUCT(push_matmul) {
     uint m, n, k_texels;
     uint a_first, a_stride;
     uint bias_first;
     uint residual_first, residual_stride, residual_rows;
     uint out_first, out_stride;
+    float norm_eps;
 };
 
 /* norm.comp: y = norm(x) weight + bias; y_cols: cols, or with the padding that may be zeroed */

@@ -137,10 +137,11 @@ typedef struct {
     VkPhysicalDeviceFeatures2 base;
     VkPhysicalDeviceVulkan11Features v11;
     VkPhysicalDeviceVulkan12Features v12;
+    VkPhysicalDeviceSubgroupSizeControlFeaturesEXT subgroups;
 #ifdef VK_KHR_cooperative_matrix
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
 #endif
-    bool has_coopmat;
+    bool has_subgroups, has_coopmat;
 } device_features;
 
 static void
@@ -151,11 +152,17 @@ query_features(VkPhysicalDevice phys, GArray *ext, device_features *f)
         .v11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &have.v12},
         .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES},
     };
+    bool subgroup_ext = has_extension(ext, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    have.subgroups.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT;
+    if (subgroup_ext)
+        have.v12.pNext = &have.subgroups;
 #ifdef VK_KHR_cooperative_matrix
     bool coopmat_ext = has_extension(ext, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME);
     have.coopmat.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
-    if (coopmat_ext)
+    if (coopmat_ext) {
+        have.coopmat.pNext = have.v12.pNext;
         have.v12.pNext = &have.coopmat;
+    }
 #endif
     vkGetPhysicalDeviceFeatures2(phys, &have.base);
 
@@ -170,10 +177,20 @@ query_features(VkPhysicalDevice phys, GArray *ext, device_features *f)
     f->v12.shaderFloat16 = have.v12.shaderFloat16;
     f->v12.shaderInt8 = have.v12.shaderInt8;
     f->v12.shaderSubgroupExtendedTypes = have.v12.shaderSubgroupExtendedTypes;
+    if (subgroup_ext && have.subgroups.subgroupSizeControl && have.subgroups.computeFullSubgroups) {
+        f->subgroups = (VkPhysicalDeviceSubgroupSizeControlFeaturesEXT){
+            .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT,
+            .subgroupSizeControl = VK_TRUE,
+            .computeFullSubgroups = VK_TRUE,
+        };
+        f->v12.pNext = &f->subgroups;
+        f->has_subgroups = true;
+    }
 #ifdef VK_KHR_cooperative_matrix
     if (coopmat_ext && have.coopmat.cooperativeMatrix && have.v12.vulkanMemoryModel) {
         f->coopmat = (VkPhysicalDeviceCooperativeMatrixFeaturesKHR){
             .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+            .pNext = f->v12.pNext,
             .cooperativeMatrix = VK_TRUE,
         };
         f->v12.pNext = &f->coopmat;
@@ -183,8 +200,36 @@ query_features(VkPhysicalDevice phys, GArray *ext, device_features *f)
 #endif
 }
 
+/* The shapes of cooperative matrices that kernels can use: f16 summed in f32, of a subgroup. */
 static void
-fill_info(VkPhysicalDevice phys, gpu_device_info *info)
+fill_coopmat(VkInstance inst, VkPhysicalDevice phys, gpu_device_info *info)
+{
+#ifdef VK_KHR_cooperative_matrix
+    PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR) vkGetInstanceProcAddr(
+            inst, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+    uint32_t n = 0;
+    if (!get || get(phys, &n, NULL) != VK_SUCCESS)
+        return;
+    g_autofree VkCooperativeMatrixPropertiesKHR *p =
+        g_new0(VkCooperativeMatrixPropertiesKHR, n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        p[i].sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR;
+    if (get(phys, &n, p) < VK_SUCCESS)
+        return;
+    for (uint32_t i = 0; i < n && info->n_coopmat < GPU_MAX_COOPMAT; i++) {
+        if (p[i].AType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+            p[i].BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+            p[i].CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&
+            p[i].ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && !p[i].saturatingAccumulation &&
+            p[i].scope == VK_SCOPE_SUBGROUP_KHR)
+            info->coopmat[info->n_coopmat++] = (gpu_coopmat){p[i].MSize, p[i].NSize, p[i].KSize};
+    }
+#endif
+}
+
+static void
+fill_info(VkInstance inst, VkPhysicalDevice phys, gpu_device_info *info)
 {
     VkPhysicalDeviceProperties props;
     vkGetPhysicalDeviceProperties(phys, &props);
@@ -262,7 +307,24 @@ fill_info(VkPhysicalDevice phys, gpu_device_info *info)
     info->storage_8bit = f.v12.storageBuffer8BitAccess;
     info->shader_float16 = f.v12.shaderFloat16;
     info->shader_int8 = f.v12.shaderInt8;
-    if (f.has_coopmat && !info->cpu)
+    if (f.has_subgroups) {
+        VkPhysicalDeviceSubgroupSizeControlPropertiesEXT sizes = {
+            .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES_EXT,
+        };
+        vkGetPhysicalDeviceProperties2(phys,
+                                       &(VkPhysicalDeviceProperties2){
+                                           .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                           .pNext = &sizes,
+                                       });
+        if (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) {
+            info->subgroup_min = sizes.minSubgroupSize;
+            info->subgroup_max = sizes.maxSubgroupSize;
+            info->max_subgroups = sizes.maxComputeWorkgroupSubgroups;
+        }
+    }
+    if (f.has_coopmat && info->subgroup_max)
+        fill_coopmat(inst, phys, info);
+    if (info->n_coopmat && !info->cpu)
         info->cls = GPU_CLASS_COOPMAT;
 }
 
@@ -305,7 +367,7 @@ gpu_device_list(GError **error)
     g_autoptr(GArray) devices = gpu_instance_devices(&inst, error);
     for (guint i = 0; devices && i < devices->len; i++) {
         gpu_device_info info;
-        fill_info(g_array_index(devices, VkPhysicalDevice, i), &info);
+        fill_info(inst.handle, g_array_index(devices, VkPhysicalDevice, i), &info);
         info.index = i;
         g_array_append_val(list, info);
     }
@@ -345,7 +407,7 @@ choose(gpu_device *dev, const char *wanted, GError **error)
     for (guint i = 0; i < devices->len; i++) {
         VkPhysicalDevice phys = g_array_index(devices, VkPhysicalDevice, i);
         gpu_device_info info;
-        fill_info(phys, &info);
+        fill_info(dev->inst.handle, phys, &info);
         info.index = i;
         const char *lack = lacks(phys, &info, dev->graphics);
         g_string_append_printf(there, "%s%u: %s%s%s%s", i ? "; " : "", i, info.name,
@@ -411,8 +473,10 @@ create_device(gpu_device *dev, GError **error)
             timestamp_bits >= 64 ? UINT64_MAX : (UINT64_C(1) << timestamp_bits) - 1;
     }
 
-    const char *names[1];
+    const char *names[2];
     uint32_t n_names = 0;
+    if (f.has_subgroups)
+        names[n_names++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
 #ifdef VK_KHR_cooperative_matrix
     if (f.has_coopmat)
         names[n_names++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;

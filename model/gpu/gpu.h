@@ -35,8 +35,13 @@ typedef struct gpu_device gpu_device;
 typedef enum {
     GPU_CLASS_CPU,     /* lavapipe and its like */
     GPU_CLASS_GPU,     /* any GPU */
-    GPU_CLASS_COOPMAT, /* a GPU with VK_KHR_cooperative_matrix */
+    GPU_CLASS_COOPMAT, /* a GPU with cooperative matrices, see gpu_device_info.coopmat */
 } gpu_class;
+
+typedef struct {
+    uint32_t m, n, k;
+} gpu_coopmat;
+#define GPU_MAX_COOPMAT 8
 
 typedef struct {
     char name[256];   /* VkPhysicalDeviceProperties.deviceName */
@@ -48,6 +53,13 @@ typedef struct {
     uint32_t subgroup_size; /* as reported; devices that vary it may run a kernel with another */
     bool subgroup_arithmetic, subgroup_shuffle; /* in compute */
     bool storage_16bit, storage_8bit, shader_float16, shader_int8;
+    /* Kernels may ask for a subgroup size between these (powers of two) and get full subgroups of
+     * it, see gpu_kernel_desc.subgroup; 0: not so. */
+    uint32_t subgroup_min, subgroup_max;
+    uint32_t max_subgroups; /* of a workgroup of such a kernel */
+    /* Cooperative matrices of a subgroup: f16 [m, k] times f16 [k, n] added to f32 [m, n]. */
+    unsigned n_coopmat;
+    gpu_coopmat coopmat[GPU_MAX_COOPMAT];
     bool halves; /* kernels may convert halves; not so with lavapipe on a processor without AVX,
                     whose compiler then ends the process (seen with 22.3.6 and 25.0.7) */
     uint32_t max_push_bytes;    /* bytes of push constants */
@@ -140,7 +152,7 @@ typedef enum {
 typedef enum { GPU_READ = 1, GPU_WRITE = 2, GPU_READ_WRITE = 3 } gpu_access;
 
 #define GPU_MAX_BINDS 12
-#define GPU_MAX_SPEC 12
+#define GPU_MAX_SPEC 16
 
 /* What a kernel is. Binding i of set 0 is binds[i]; specialisation constant id i is spec[i]. */
 typedef struct {
@@ -155,10 +167,13 @@ typedef struct {
     uint32_t push_bytes; /* exact size of the push constants, multiple of 4, 0 if none */
     unsigned n_spec;
     uint32_t spec[GPU_MAX_SPEC];
+    /* 0: whatever the device takes. Else the kernel gets full subgroups of this size; its workgroup
+     * is a multiple of it in x. From the device's subgroup_min to its subgroup_max. */
+    uint32_t subgroup;
 } gpu_kernel_desc;
 
-/* The kernel for `desc`: made at the first call, then found again by (spirv, spec). Owned by the
- * device, valid as long as it. Thread-safe. */
+/* The kernel for `desc`: made at the first call, then found again by (spirv, spec, subgroup). Owned
+ * by the device, valid as long as it. Thread-safe. */
 const gpu_kernel *gpu_device_kernel(gpu_device *dev, const gpu_kernel_desc *desc, GError **error);
 const char *gpu_kernel_name(const gpu_kernel *kernel);
 

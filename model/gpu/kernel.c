@@ -13,7 +13,7 @@ desc_hash(const gpu_kernel_desc *d)
         h = h * 33 + d->spirv[i];
     for (unsigned i = 0; i < d->n_spec; i++)
         h = h * 33 + d->spec[i];
-    return h;
+    return h * 33 + d->subgroup;
 }
 
 static guint
@@ -28,6 +28,7 @@ kernel_equal(gconstpointer a, gconstpointer b)
     const gpu_kernel_desc *x = &((const gpu_kernel *) a)->desc,
                           *y = &((const gpu_kernel *) b)->desc;
     return x->spirv_bytes == y->spirv_bytes && x->n_spec == y->n_spec &&
+           x->subgroup == y->subgroup &&
            memcmp(x->spec, y->spec, x->n_spec * sizeof x->spec[0]) == 0 &&
            memcmp(x->spirv, y->spirv, x->spirv_bytes) == 0;
 }
@@ -92,6 +93,13 @@ check_desc(gpu_device *dev, const gpu_kernel_desc *d, GError **error)
         g_set_error(error, GPU_ERROR, GPU_ERROR_UNSUPPORTED,
                     "kernel '%s': %u bytes of push constants, '%s' takes %u", name, d->push_bytes,
                     dev->info.name, dev->info.max_push_bytes);
+        return false;
+    }
+    if (d->subgroup && (d->subgroup < dev->info.subgroup_min ||
+                        d->subgroup > dev->info.subgroup_max || d->subgroup & (d->subgroup - 1))) {
+        g_set_error(error, GPU_ERROR, GPU_ERROR_UNSUPPORTED,
+                    "kernel '%s': subgroups of %u, '%s' takes %u to %u", name, d->subgroup,
+                    dev->info.name, dev->info.subgroup_min, dev->info.subgroup_max);
         return false;
     }
     unsigned storage = 0, texel = 0;
@@ -196,6 +204,10 @@ kernel_new(gpu_device *dev, const gpu_kernel_desc *d, GError **error)
         entries[i] =
             (VkSpecializationMapEntry){i, i * (uint32_t) sizeof d->spec[0], sizeof d->spec[0]};
     VkSpecializationInfo spec = {d->n_spec, entries, d->n_spec * sizeof d->spec[0], d->spec};
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfoEXT subgroup = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO_EXT,
+        .requiredSubgroupSize = d->subgroup,
+    };
     res = vkCreateComputePipelines(
         dev->handle, dev->pipeline_cache, 1,
         &(VkComputePipelineCreateInfo){
@@ -203,6 +215,10 @@ kernel_new(gpu_device *dev, const gpu_kernel_desc *d, GError **error)
             .stage =
                 {
                     .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                    .pNext = d->subgroup ? &subgroup : NULL,
+                    .flags = d->subgroup
+                                 ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT_EXT
+                                 : 0,
                     .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                     .module = k->module,
                     .pName = "main",

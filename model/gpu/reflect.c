@@ -269,7 +269,7 @@ check_capability(gpu_device *dev, const char *name, uint32_t cap, GError **error
         have = info->storage_8bit;
         break;
     case 6022:
-        have = info->cls == GPU_CLASS_COOPMAT;
+        have = info->n_coopmat > 0;
         break;
     case 10:
     case 11:

@@ -6,12 +6,16 @@
 #include "attention_cpu_4x8.spv.h"
 #include "attention_cpu_8x1.spv.h"
 #include "attention_cpu_8x8.spv.h"
+#include "attention_gpu.spv.h"
+#include "attention_step.spv.h"
+#include "attention_step_subgroup.spv.h"
 #include "attention_window.spv.h"
 #include "attention_window_cpu.spv.h"
 #include "push.h"
 
 #define MAX_HEAD_DIM 256u
 #define MAX_WINDOW 32u
+#define STEP_ROWS 4u     /* up to so many attention_step.comp is taken on a GPU */
 #define FALLBACK_ROWS 8u /* attention.comp: ROWS */
 
 /* Completes the kernel for a CPU device: rows of a workgroup, and how a head's columns are shared
@@ -50,6 +54,67 @@ cpu_variant(ops *o, uint32_t head_dim, bool f16, bool one_row, gpu_kernel_desc *
     desc->spec[7] = octets;
     desc->spec[8] = pairs;
     desc->n_spec = 9;
+}
+
+/* Bytes of shared memory of attention_gpu.comp. */
+static uint32_t
+tile_bytes(uint32_t head_dim, uint32_t rows, uint32_t keys)
+{
+    const uint32_t stride = head_dim / 8 | 1, groups = rows / 4;
+    return 16 * ((rows + keys) * stride + keys * (groups + 1) + groups) + 512;
+}
+
+/* Few rows: attention_step.comp. */
+static bool
+step_variant(ops *o, uint32_t head_dim, gpu_kernel_desc *desc)
+{
+    const gpu_device_info *info = o->info;
+    const uint32_t lanes = info->subgroup_size, threads = MIN(256u, info->max_invocations);
+    uint32_t share = 4; /* at most 4 octets for each invocation of a share */
+
+    while (share * 4 < head_dim / 8)
+        share *= 2;
+    const bool subgroup = info->subgroup_shuffle && lanes >= MAX(share, info->subgroup_min) &&
+                          lanes <= info->subgroup_max && threads % lanes == 0 &&
+                          threads / lanes <= info->max_subgroups;
+    const uint32_t parts = threads / (subgroup ? lanes : share);
+    if (8 * parts + 32 * share * parts + (subgroup ? 0 : 8 * threads) > info->max_shared_bytes)
+        return false;
+    desc->spirv = subgroup ? spv_attention_step_subgroup : spv_attention_step;
+    desc->spirv_bytes = subgroup ? sizeof(spv_attention_step_subgroup) : sizeof(spv_attention_step);
+    desc->subgroup = subgroup ? lanes : 0;
+    desc->spec[0] = threads;
+    desc->spec[5] = share;
+    desc->spec[6] = subgroup ? lanes : 1;
+    desc->n_spec = 7;
+    return true;
+}
+
+/* Completes the kernel for a GPU; false: the fallback is to be taken. */
+static bool
+gpu_variant(ops *o, uint32_t head_dim, uint32_t q_len, gpu_kernel_desc *desc, uint32_t *rows)
+{
+    static const uint32_t tiles[][2] = {{64, 32}, {32, 32}, {32, 16}};
+
+    if (head_dim % 8)
+        return false;
+    if (q_len <= STEP_ROWS && step_variant(o, head_dim, desc)) {
+        *rows = 1;
+        return true;
+    }
+    for (unsigned i = q_len <= 32 ? 1 : 0; i < G_N_ELEMENTS(tiles); i++) {
+        if (tile_bytes(head_dim, tiles[i][0], tiles[i][1]) > o->info->max_shared_bytes ||
+            o->info->max_invocations < 128)
+            continue;
+        desc->spirv = spv_attention_gpu;
+        desc->spirv_bytes = sizeof(spv_attention_gpu);
+        desc->spec[5] = tiles[i][0];
+        desc->spec[6] = tiles[i][1];
+        desc->n_spec = 7;
+        *rows = tiles[i][0];
+        return true;
+    }
+    return false;
 }
 
 void
@@ -115,6 +180,8 @@ ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *a)
     uint32_t rows = FALLBACK_ROWS, split = 1;
     if (chunk_texels(o))
         cpu_variant(o, a->head_dim, f16, q_len == 1, &desc, &rows, &split);
+    else if (o->table >= OPS_TABLE_GPU && f16)
+        gpu_variant(o, a->head_dim, q_len, &desc, &rows);
     const gpu_span spans[] = {q.span, k.span, v.span, len, y.span};
     ops_dispatch(o, cmd, &desc, spans, &push, ops_div_up(q_len, rows), a->heads * split, a->batch,
                  4.0 * a->q.rows * kv_len * a->heads * a->head_dim);

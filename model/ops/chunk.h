@@ -63,3 +63,13 @@ chunk_lanes(const ops *o)
 {
     return chunk_texels(o) ? o->lanes : 64;
 }
+
+/* The same for kernels whose workgroups take row after row: with few rows there are few of them,
+ * and on a GPU a narrow one would wait for memory most of the time. */
+static inline uint32_t
+chunk_row_lanes(const ops *o, uint32_t rows)
+{
+    if (chunk_texels(o))
+        return o->lanes;
+    return o->table >= OPS_TABLE_GPU && rows <= 16 && o->info->max_invocations >= 256 ? 256 : 64;
+}

@@ -30,7 +30,7 @@ norm(ops *o, gpu_cmd *cmd, const char *op, bool rms, const ops_norm_args *a)
         .binds = {CHUNK_READ(o), CHUNK_READ(o), CHUNK_READ(o), OPS_WRITE, OPS_READ_WRITE},
         .push_bytes = sizeof(push_norm),
         .n_spec = CHUNK_SPEC,
-        .spec = {chunk_lanes(o), rms, a->x.dtype == OPS_F16, a->out.dtype == OPS_F16,
+        .spec = {chunk_row_lanes(o, rows), rms, a->x.dtype == OPS_F16, a->out.dtype == OPS_F16,
                  a->bias != NULL,
                  !sum           ? 0
                  : a->sum_first ? 2

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "ops_priv.h"
+#include "matmul_kernels.h"
 
 #include <string.h>
 
@@ -31,8 +31,10 @@ ops_new(gpu_device *dev, ops_table table, GError **error)
         return NULL;
     }
     if (table == OPS_TABLE_AUTO)
-        table =
-            info->cls == GPU_CLASS_CPU && has_cpu_lanes(info) ? OPS_TABLE_CPU : OPS_TABLE_FALLBACK;
+        table = info->cls != GPU_CLASS_CPU
+                    ? (matmul_has_coopmat(info) ? OPS_TABLE_COOPMAT : OPS_TABLE_GPU)
+                : has_cpu_lanes(info) ? OPS_TABLE_CPU
+                                      : OPS_TABLE_FALLBACK;
     if (table == OPS_TABLE_CPU && (info->cls != GPU_CLASS_CPU || !has_cpu_lanes(info))) {
         g_set_error(
             error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
@@ -43,12 +45,22 @@ ops_new(gpu_device *dev, ops_table table, GError **error)
         return NULL;
     }
 
+    if (table == OPS_TABLE_COOPMAT && !matmul_has_coopmat(info)) {
+        g_set_error(
+            error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
+            "%s: expected cooperative matrices (f16 summed in f32 by a subgroup) of a shape "
+            "that divides 16 x 32 x 32, and a build that has the kernels",
+            info->name);
+        return NULL;
+    }
+
     ops *o = g_new0(ops, 1);
     o->dev = gpu_device_ref(dev);
     o->info = info;
     o->table = table;
     o->lanes = info->subgroup_size;
     o->slice_flops = gpu_device_slice_flops(dev);
+    o->many_groups = 128;
     return o;
 }
 

@@ -71,6 +71,8 @@ typedef enum {
     OPS_TABLE_AUTO,     /* by the device */
     OPS_TABLE_FALLBACK, /* right on every device, any subgroup size */
     OPS_TABLE_CPU,      /* lavapipe's: needs subgroups of 4 or 8 with shuffle */
+    OPS_TABLE_GPU,      /* GPUs'; what the device does not take, and f32, is the fallback's */
+    OPS_TABLE_COOPMAT,  /* the same with products by cooperative matrices */
 } ops_table;
 
 ops *ops_new(gpu_device *dev, ops_table table, GError **error);

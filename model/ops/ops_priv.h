@@ -10,10 +10,19 @@
 struct ops {
     gpu_device *dev;
     const gpu_device_info *info;
-    ops_table table;    /* FALLBACK or CPU, never AUTO */
+    ops_table table;    /* never AUTO */
     uint32_t lanes;     /* of a subgroup: 4 or 8 in the CPU table, else what the device reports */
     double slice_flops; /* what one dispatch may cost */
+    uint32_t many_groups; /* workgroups that keep a GPU of any size busy: from there on larger ones
+                             pay */
 };
+
+/* Whether kernels of table `of` may be taken with `table`: those of GPUs end in the fallback's. */
+static inline bool
+ops_table_holds(ops_table table, ops_table of)
+{
+    return of == table || (table > OPS_TABLE_CPU && of < table && of != OPS_TABLE_CPU);
+}
 
 /* ---- failing and checking: all of it sticks in the command ---- */
 

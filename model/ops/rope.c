@@ -55,7 +55,7 @@ ops_rope(ops *o, gpu_cmd *cmd, const ops_rope_args *a)
         .binds = {CHUNK_READ(o), CHUNK_READ(o), OPS_READ, OPS_WRITE, OPS_WRITE, OPS_WRITE},
         .push_bytes = sizeof(push),
         .n_spec = 5,
-        .spec = {chunk_lanes(o), a->qkv.dtype == OPS_F16, a->head_dim, a->head_dim % 8 == 0 ? 4 : 2,
+        .spec = {chunk_row_lanes(o, a->qkv.rows), a->qkv.dtype == OPS_F16, a->head_dim, a->head_dim % 8 == 0 ? 4 : 2,
                  a->pos.buf != NULL},
     };
     const gpu_span spans[] = {x.span, t.span, pos, x.span, k.span, v.span};

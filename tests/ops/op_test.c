@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "op_test.h"
+#include "ops_priv.h"
 
 #include "test_gpu.h"
 
@@ -345,10 +346,24 @@ op_compare(op_env *env, op_mat *got, const double *want, double nmse, double max
 
 /* ---- cases ---------------------------------------------------------------------------------- */
 
+/* The kernels of a table by what the device is; `plain`: as if it had neither subgroups nor enough
+ * workgroups to be busy with small tiles, so that the other kernels of the table are taken. */
+typedef struct {
+    ops_table table;
+    bool plain;
+    const char *name;
+} op_table;
+static const op_table tables[] = {
+    {OPS_TABLE_FALLBACK, false, "fallback"}, {OPS_TABLE_CPU, false, "cpu"},
+    {OPS_TABLE_GPU, false, "gpu"},           {OPS_TABLE_GPU, true, "gpu_plain"},
+    {OPS_TABLE_COOPMAT, false, "coopmat"},   {OPS_TABLE_COOPMAT, true, "coopmat_large"},
+};
+static bool with_gpu_tables;
+
 typedef struct {
     op_case fn;
     const void *arg;
-    ops_table table;
+    const op_table *table;
     ops_dtype act;
     uint32_t seed;
 } run;
@@ -358,10 +373,17 @@ run_case(gconstpointer data)
 {
     const run *r = data;
     g_autoptr(GError) error = NULL;
-    op_env env = {.dev = test_gpu(), .table = r->table, .act = r->act, .seed = r->seed};
+    op_env env = {.dev = test_gpu(), .table = r->table->table, .act = r->act, .seed = r->seed};
 
-    env.o = ops_new(test_gpu(), r->table, &error);
+    env.o = ops_new(test_gpu(), r->table->table, &error);
     g_assert_no_error(error);
+    gpu_device_info plain = *env.o->info;
+    if (r->table->plain) {
+        if (env.table == OPS_TABLE_GPU)
+            plain.subgroup_max = 0;
+        env.o->info = &plain;
+        env.o->many_groups = 1;
+    }
     env.owned = g_ptr_array_new_with_free_func(own_free);
     new_cmd(&env);
     r->fn(&env, r->arg);
@@ -371,14 +393,36 @@ run_case(gconstpointer data)
     test_gpu_check();
 }
 
+static void
+skip_table(gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(ops) o = ops_new(test_gpu(), ((const op_table *) data)->table, &error);
+    g_assert_null(o);
+    g_test_skip(error->message);
+}
+
+void
+op_add_gpu_tables(const char *op)
+{
+    with_gpu_tables = true;
+    for (unsigned t = 0; t < G_N_ELEMENTS(tables); t++) {
+        g_autoptr(ops) o = ops_new(test_gpu(), tables[t].table, NULL);
+        g_autofree char *name = g_strdup_printf("/%s/%s", op, tables[t].name);
+        if (!o && tables[t].table == OPS_TABLE_COOPMAT)
+            g_test_add_data_func(name, &tables[t], skip_table);
+    }
+}
+
+void
+op_no_gpu_tables(void)
+{
+    with_gpu_tables = false;
+}
+
 void
 op_add(const char *op, const char *shape, unsigned types, op_case fn, const void *arg)
 {
-    static const struct {
-        ops_table table;
-        const char *name;
-    } tables[] = {{OPS_TABLE_FALLBACK, "fallback"}, {OPS_TABLE_CPU, "cpu"}};
-
     for (unsigned t = 0; t < G_N_ELEMENTS(tables); t++) {
         g_autoptr(ops) o = ops_new(test_gpu(), tables[t].table, NULL);
         if (!o)
@@ -386,10 +430,13 @@ op_add(const char *op, const char *shape, unsigned types, op_case fn, const void
         for (ops_dtype act = OPS_F32; act <= OPS_F16; act++) {
             if (!(types & 1u << act))
                 continue;
+            /* those of GPUs are for f16: f32 is the fallback's */
+            if (tables[t].table >= OPS_TABLE_GPU && (!with_gpu_tables || act == OPS_F32))
+                continue;
             g_autofree char *name = g_strdup_printf("/%s/%s/%s/%s", op, shape,
                                                     act == OPS_F16 ? "f16" : "f32", tables[t].name);
             run *r = g_new0(run, 1);
-            *r = (run){fn, arg, tables[t].table, act, g_str_hash(name)};
+            *r = (run){fn, arg, &tables[t], act, g_str_hash(name)};
             g_test_add_data_func_full(name, r, run_case, g_free);
         }
     }

@@ -33,6 +33,11 @@ enum { OP_F32 = 1 << OPS_F32, OP_F16 = 1 << OPS_F16, OP_BOTH = OP_F32 | OP_F16 }
 /* Adds the case for every table of the device and every type in `types`. `arg` must stay (static).
  */
 void op_add(const char *op, const char *shape, unsigned types, op_case fn, const void *arg);
+/* The operation `op` has kernels of its own for GPUs: the cases added from here on run in those
+ * tables too. A table that the device cannot run is skipped by name. */
+void op_add_gpu_tables(const char *op);
+/* Ends that. */
+void op_no_gpu_tables(void);
 /* main() of a test program: opens the device (a missing one is a failure), calls add, runs. */
 int op_test_main(int argc, char **argv, void (*add)(void));
 

@@ -254,6 +254,12 @@ add(void)
         {"300x2h96/causal", 1, 300, 400, 2, 2, 96, true, 100, NO_MEAN, OP_RANDOM, 1, false},
         {"33x4h128/kv-1", 1, 33, 500, 4, 1, 128, true, 460, NO_MEAN, OP_RANDOM, 1, false},
         {"1x32h96/causal-at-849", 1, 1, 900, 32, 32, 96, true, 849, NO_MEAN, OP_RANDOM, 1, false},
+        /* every head size of the published models, few rows and many */
+        {"2x2h72/causal-at-30", 1, 2, 48, 2, 2, 72, true, 30, NO_MEAN, OP_RANDOM, 1, false},
+        {"4x4h128/kv-2-mean", 1, 4, 70, 4, 2, 128, false, 67, 3, OP_RANDOM, 1, false},
+        {"3x4h192/kv-2-at-20", 1, 3, 40, 4, 2, 192, true, 20, NO_MEAN, OP_RANDOM, 1, false},
+        {"35x4h192/kv-2", 1, 35, 70, 4, 2, 192, false, 65, NO_MEAN, OP_RANDOM, 1, false},
+        {"2x1x40x2h256", 2, 1, 40, 2, 2, 256, false, 33, NO_MEAN, OP_RANDOM, 1, false},
         /* edges */
         {"1x1h4", 1, 1, 1, 1, 1, 4, false, -1, NO_MEAN, OP_RANDOM, 1, false},
         {"3x2x5x2h20", 3, 2, 5, 2, 1, 20, false, 3, 1, OP_RANDOM, 1, false},
@@ -281,6 +287,7 @@ add(void)
     };
     static const float large = 60000, larger = 1e20f;
 
+    op_add_gpu_tables("attention");
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++)
         op_add("attention", cases[i].name, OP_BOTH, run, &cases[i]);
     op_add("attention", "extreme/f16-range", OP_BOTH, extreme, &large);
@@ -288,6 +295,7 @@ add(void)
     op_add("attention", "wild/kv_valid", OP_BOTH, wild, NULL);
     op_add("attention", "wild/pos", OP_BOTH, wild, "");
     op_add("attention", "bad", OP_F32, bad, NULL);
+    op_no_gpu_tables();
     for (unsigned i = 0; i < G_N_ELEMENTS(windows); i++)
         op_add("window_attention", windows[i].name, OP_BOTH, run_window, &windows[i]);
 }
