@@ -128,7 +128,7 @@ void main()
         }
 
         if (t0 > 0) {
-            [[unroll]] for (uint k = 0; k < 8 * OCTETS / FRAG_K; k++) {
+            [[dont_unroll]] for (uint k = 0; k < 8 * OCTETS / FRAG_K; k++) {
                 coopmat<float16_t, gl_ScopeSubgroup, FRAG_M, FRAG_K, gl_MatrixUseA> a[SUMS_M];
                 [[unroll]] for (uint i = 0; i < SUMS_M; i++)
                     coopMatLoad(a[i], a_tile, (sub_row + i * FRAG_M) * LINE + k * (FRAG_K / 8), LINE,

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "matmul_kernels.h"
 
-#include <string.h>
-
 #include <math.h>
+#include <string.h>
 
 #include "push.h"
 
@@ -132,11 +131,6 @@ product(ops *o, gpu_cmd *cmd, const ops_matmul_args *args, const ops_norm_args *
         .n_binds = kernel->norms ? 6 : 5,
         .binds = {OPS_READ, OPS_READ, OPS_READ, OPS_READ, OPS_WRITE, OPS_READ},
         .push_bytes = sizeof(push_matmul),
-    const union {
-        float f;
-        uint32_t u;
-    } scale = {ldexpf(1, w->shift)};
-
         .n_spec = MATMUL_OWN_SPEC + kernel->n_own,
         .spec = {args->act, args->bias != NULL, residual != NULL, args->out.dtype == OPS_F16,
                  last ? tail(&args->out, swiglu) : 0, scale.u},
