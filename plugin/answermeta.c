@@ -105,6 +105,8 @@ json_without_age(const VqaAnswerFields *f)
     for (guint i = 0; i < 4; i++)
         cJSON_AddNumberToObject(region, sides[i], f->region[i]);
     cJSON_AddStringToObject(o, "model", f->model);
+    if (f->tag)
+        cJSON_AddStringToObject(o, "tag", f->tag);
     return print_open(o);
 }
 
@@ -178,6 +180,8 @@ vqa_answer_new(const VqaAnswerFields *f)
         G_TYPE_UINT64, f->age, "utc", G_TYPE_STRING, f->utc, "tokens", G_TYPE_UINT, f->tokens,
         "truncated", G_TYPE_BOOLEAN, f->truncated, "region", GST_TYPE_STRUCTURE, region, "model",
         G_TYPE_STRING, f->model, NULL);
+    if (f->tag)
+        gst_structure_set(a->structure, "tag", G_TYPE_STRING, f->tag, NULL);
     set_choices(a->structure, f);
     gst_structure_free(region);
     return a;

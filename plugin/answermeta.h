@@ -22,6 +22,7 @@ void vqa_answer_meta_register(void);
 typedef struct {
     guint64 id;
     const char *stream, *question, *answer, *model, *utc;
+    const char *tag; /* of who asked once, or NULL: no such field */
     gboolean final, truncated;
     double confidence;
     const fusion_choice *choices;

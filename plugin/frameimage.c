@@ -23,6 +23,15 @@ crop_of(GstBuffer *buffer, const GstVideoInfo *info)
     return r;
 }
 
+static void
+cut(int *at, int *size, double from, double part)
+{
+    int begin = CLAMP((int) (from * *size + 0.5), 0, *size - 1);
+    int end = CLAMP((int) ((from + part) * *size + 0.5), begin + 1, *size);
+    *at += begin;
+    *size = end - begin;
+}
+
 static gboolean
 prepare(VqaFrameImage *image, const GstVideoInfo *info, GstVideoRectangle crop)
 {
@@ -48,9 +57,12 @@ prepare(VqaFrameImage *image, const GstVideoInfo *info, GstVideoRectangle crop)
 
 fusion_frame *
 vqa_frame_image_convert(VqaFrameImage *image, GstBuffer *buffer, const GstVideoInfo *info,
-                        GError **error)
+                        const double region[4], GError **error)
 {
-    if (!prepare(image, info, crop_of(buffer, info))) {
+    GstVideoRectangle crop = crop_of(buffer, info);
+    cut(&crop.x, &crop.w, region[0], region[2]);
+    cut(&crop.y, &crop.h, region[1], region[3]);
+    if (!prepare(image, info, crop)) {
         g_set_error(error, FUSION_ERROR, FUSION_ERROR_FAILED,
                     "no conversion from video format %s (%dx%d) to RGBx; put videoconvert in front",
                     GST_VIDEO_INFO_NAME(info), GST_VIDEO_INFO_WIDTH(info),

@@ -18,10 +18,12 @@ typedef struct {
 
 void vqa_frame_image_clear(VqaFrameImage *image);
 
-/* The picture of the buffer (its GstVideoCropMeta's rectangle if it has one), converted with its
+/* The picture of a region (x, y, w, h as fractions, at least a pixel is left) of the buffer (of its
+ * GstVideoCropMeta's rectangle if it has one), converted with its
  * colorimetry, in memory of its own: the buffer may be reused at once. NULL and an error if it
  * cannot be mapped or converted. */
 fusion_frame *vqa_frame_image_convert(VqaFrameImage *image, GstBuffer *buffer,
-                                      const GstVideoInfo *info, GError **error);
+                                      const GstVideoInfo *info, const double region[4],
+                                      GError **error);
 
 G_END_DECLS

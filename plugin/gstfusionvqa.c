@@ -88,23 +88,54 @@ outside_segment(GstFusionVqa *self, GstBuffer *buffer)
                                                                 GST_BUFFER_PTS(buffer)));
 }
 
+/* With the lock: the standing questions that are due, each by its rate. */
+static GPtrArray *
+questions_due(GstFusionVqa *self, GstClockTime running_time)
+{
+    const VqaConfig *c = &self->config;
+    GPtrArray *due = g_ptr_array_new();
+    int common = -1;
+    for (guint i = 0; i < self->questions->len; i++) {
+        VqaQuestion *q = g_ptr_array_index(self->questions, i);
+        gboolean take;
+        if (q->fps_d)
+            take = vqa_frame_choice_take(&q->choice, running_time, q->fps_n, q->fps_d);
+        else if (common >= 0)
+            take = common;
+        else
+            take = common = vqa_frame_choice_take(&self->choice, running_time, c->fps_n, c->fps_d);
+        if (take)
+            g_ptr_array_add(due, q);
+    }
+    return due;
+}
+
 /* With the lock: the job of this frame, put in the pending slot, or NULL if it is not chosen. */
 static VqaJob *
 choose(GstFusionVqa *self, GstBuffer *buffer, GstClockTime running_time)
 {
-    const VqaConfig *c = &self->config;
-    gboolean due = self->questions->len > 0 &&
-                   vqa_frame_choice_take(&self->choice, running_time, c->fps_n, c->fps_d);
-    if ((!due && !self->asks->len) || !self->have_info)
+    if (!self->have_info)
         return NULL;
+    g_autoptr(GPtrArray) due = questions_due(self, running_time);
+    if (!due->len && !self->asks->len)
+        return NULL;
+    /* What the frame that gives way was to be asked, this one is. */
+    for (guint i = 0; self->pending && i < self->pending->questions->len; i++) {
+        VqaQuestion *q = g_ptr_array_index(self->pending->questions, i);
+        if (g_ptr_array_find(self->questions, q, NULL) && !g_ptr_array_find(due, q, NULL))
+            g_ptr_array_add(due, q);
+    }
     vqa_skip_pending(self);
     VqaJob *job = vqa_job_new(self, buffer);
     job->running_time = running_time;
     if (self->segment.format == GST_FORMAT_TIME)
         job->stream_time =
             gst_segment_to_stream_time(&self->segment, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
-    for (guint i = 0; due && i < self->questions->len; i++)
-        g_ptr_array_add(job->questions, vqa_question_ref(g_ptr_array_index(self->questions, i)));
+    for (guint i = 0; i < self->questions->len; i++) {
+        VqaQuestion *q = g_ptr_array_index(self->questions, i);
+        if (g_ptr_array_find(due, q, NULL))
+            g_ptr_array_add(job->questions, vqa_question_ref(q));
+    }
     g_ptr_array_extend_and_steal(job->questions, g_steal_pointer(&self->asks));
     self->asks = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
     job->open = job->questions->len;
@@ -275,6 +306,8 @@ sink_event(GstPad *pad, GstObject *parent, GstEvent *event)
 {
     GstFusionVqa *self = GST_FUSION_VQA(parent);
     g_autoptr(VqaTextPad) text = ref_text_pad(self);
+    if (vqa_is_ask(self, event))
+        return vqa_take_ask(self, event);
     switch (GST_EVENT_TYPE(event)) {
     case GST_EVENT_CAPS:
         if (!set_caps(self, event)) {
@@ -349,6 +382,8 @@ src_event(GstPad *pad, GstObject *parent, GstEvent *event)
     GstFusionVqa *self = GST_FUSION_VQA(parent);
     if (GST_EVENT_TYPE(event) == GST_EVENT_SEEK)
         return seek(self, pad, event);
+    if (vqa_is_ask(self, event))
+        return vqa_take_ask(self, event);
     return gst_pad_push_event(self->sink, event);
 }
 
@@ -359,6 +394,8 @@ text_event(GstPad *pad, GstObject *parent, GstEvent *event)
     GstEventType type = GST_EVENT_TYPE(event);
     if (type == GST_EVENT_SEEK)
         return seek(GST_FUSION_VQA(parent), pad, event);
+    if (vqa_is_ask(GST_FUSION_VQA(parent), event))
+        return vqa_take_ask(GST_FUSION_VQA(parent), event);
     gst_event_unref(event);
     return type == GST_EVENT_RECONFIGURE || type == GST_EVENT_QOS || type == GST_EVENT_LATENCY;
 }
@@ -500,6 +537,9 @@ reset(GstFusionVqa *self)
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
     vqa_rider_flush(&self->rider);
     vqa_alerts_reset(self);
+    for (guint i = 0; i < self->questions->len; i++)
+        vqa_question_reset(g_ptr_array_index(self->questions, i));
+    g_queue_clear_full(&self->asked_turns, g_free);
     vqa_frame_choice_reset(&self->choice);
     gst_segment_init(&self->segment, GST_FORMAT_UNDEFINED);
     g_ptr_array_set_size(self->asks, 0);
@@ -548,6 +588,7 @@ gst_fusion_vqa_init(GstFusionVqa *self)
 {
     g_mutex_init(&self->lock);
     g_mutex_init(&self->cancel_lock);
+    g_mutex_init(&self->watch_lock);
     g_cond_init(&self->cond);
     g_queue_init(&self->results);
     vqa_config_init(&self->config);
@@ -579,7 +620,10 @@ finalize(GObject *object)
 {
     GstFusionVqa *self = GST_FUSION_VQA(object);
     g_clear_object(&self->text);
+    vqa_unwatch_prompt_file(self);
     vqa_config_clear(&self->config);
+    g_strfreev(self->file_questions);
+    g_queue_clear_full(&self->asked_turns, g_free);
     vqa_rider_clear(&self->rider);
     g_ptr_array_unref(self->questions);
     g_ptr_array_unref(self->asks);
@@ -588,6 +632,7 @@ finalize(GObject *object)
     g_free(self->failure);
     g_mutex_clear(&self->lock);
     g_mutex_clear(&self->cancel_lock);
+    g_mutex_clear(&self->watch_lock);
     g_cond_clear(&self->cond);
     G_OBJECT_CLASS(gst_fusion_vqa_parent_class)->finalize(object);
 }
@@ -618,9 +663,10 @@ gst_fusion_vqa_class_init(GstFusionVqaClass *klass)
      * GstFusionVqa::ask:
      * @question: a question, written as in the property prompt
      *
-     * Asks once, about the next frame. Returns: the id that its answer will have (of several
-     * questions the first one's, the others follow it), 0 if it was refused: empty, not PAUSED or
-     * PLAYING, or too many wait already.
+     * Asks once, about the next frame. Several may be asked at once, each is answered by itself;
+     * the answers ride on frames for answer-timeout, or 10 s. Returns: the id that its answer will
+     * have (of several questions the first one's, the others follow it), 0 if it was refused:
+     * empty, not PAUSED or PLAYING, or too many wait already.
      */
     g_signal_new_class_handler("ask", GST_TYPE_FUSION_VQA, G_SIGNAL_RUN_LAST | G_SIGNAL_ACTION,
                                G_CALLBACK(vqa_ask), NULL, NULL, NULL, G_TYPE_UINT64, 1,

@@ -8,7 +8,9 @@
 #include "framechoice.h"
 #include "frameimage.h"
 #include "fusion.h"
+#include "promptfile.h"
 #include "rider.h"
+#include "scene.h"
 #include "snapshot.h"
 #include "textpad.h"
 
@@ -19,11 +21,21 @@ G_DECLARE_FINAL_TYPE(GstFusionVqa, gst_fusion_vqa, GST, FUSION_VQA, GstElement)
 GST_ELEMENT_REGISTER_DECLARE(fusionvqa)
 
 typedef enum { VQA_MODE_AUTO, VQA_MODE_LIVE, VQA_MODE_WAIT } VqaMode;
+typedef enum { VQA_REGIONS_FRAME, VQA_REGIONS_ZONE } VqaRegions;
+
+/* The custom event that asks, from either side: fields question (string, as property prompt), and
+ * if wanted stream (the element's name; else the first element that it meets) and tag (comes back
+ * in the answer). */
+#define VQA_ASK_EVENT "fusion-ask"
 
 /* What a user sets; see vqaproperties.c. */
 typedef struct {
     char *model, *device, *system_prompt, *prompt, *generation_config;
-    char *alert, *alert_snapshot;
+    char *alert, *alert_snapshot, *prompt_file, *zone_text;
+    VqaRegions regions;
+    double zone[4]; /* x, y, w, h as fractions; w 0: none that could be read */
+    double scene_threshold;
+    guint context_turns;
     char **prompts, **choices; /* or NULL */
     fusion_precision precision;
     VqaMode mode;
@@ -42,6 +54,7 @@ typedef struct {
     guint64 epoch; /* of the element when it was chosen: a flush makes what is older void */
     GstClockTime pts, duration, running_time, stream_time;
     char *utc;
+    double region[4];     /* that is shown to the model: x, y, w, h as fractions of the frame */
     GPtrArray *questions; /* VqaQuestion */
     guint open;           /* questions without their last answer */
     GBytes *pixels;       /* the picture, if alerts want to save it; the worker's alone */
@@ -56,7 +69,8 @@ typedef struct {
 } VqaReport;
 
 typedef struct {
-    guint64 frames, chosen, submitted, skipped, asked, answered, failed, cancelled, alerts;
+    guint64 frames, chosen, submitted, skipped, asked, answered, failed, cancelled, alerts,
+        unchanged;
     double load_ms, convert_ms, latency_ms, latency_max_ms; /* convert, latency: sums */
     guint64 converted;
     fusion_metrics last;
@@ -85,7 +99,11 @@ struct _GstFusionVqa {
     GPtrArray *questions; /* standing VqaQuestion, from prompt and prompts */
     GPtrArray *asks;      /* VqaQuestion of the action signal, for the next frame */
     guint64 last_id;
-    GPtrArray *alerts; /* VqaAlert */
+    GPtrArray *alerts;            /* VqaAlert */
+    char **file_questions;        /* lines of prompt-file, or NULL */
+    GQueue asked_turns;           /* of questions asked once: they are one conversation */
+    GMutex watch_lock;            /* taken without the lock */
+    VqaPromptWatch *prompt_watch; /* under watch_lock */
 
     fusion_model *model; /* READY..PAUSED: set and cleared by the state change alone */
     fusion_session
@@ -128,7 +146,14 @@ struct _GstFusionVqa {
     GstClockTime late_by;       /* longest hold since the last message */
     GstClockTime skipped_at[4]; /* of the last one: running time, stream time, pts, duration */
 
-    VqaFrameImage image;  /* the worker's alone */
+    VqaFrameImage image; /* the worker's alone */
+    struct {
+        fusion_frame *frame; /* what the cells are of, or NULL */
+        VqaSceneCells cells;
+        GstVideoRectangle crop;
+        guint64 epoch;
+        guint64 number;   /* grows with every change */
+    } scene;              /* likewise */
     VqaLookback lookback; /* likewise */
     guint64 lookback_epoch;
     VqaTextPad *text;
@@ -140,6 +165,10 @@ void vqa_config_init(VqaConfig *config);
 void vqa_config_clear(VqaConfig *config);
 /* Makes the standing questions from the config. With the lock. */
 void vqa_rebuild_questions(GstFusionVqa *self);
+/* Reads prompt-file if it is set, and with `watch` goes on doing so; a warning if it cannot be
+ * read. Without the lock. */
+void vqa_read_prompt_file(GstFusionVqa *self, gboolean watch);
+void vqa_unwatch_prompt_file(GstFusionVqa *self);
 GstStructure *vqa_stats(GstFusionVqa *self);
 
 /* ---- vqamodel.c: the model's life */
@@ -156,6 +185,7 @@ void vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fractio
 gpointer vqa_worker(gpointer worker);
 /* After the worker and the session ended: drops what is left. */
 void vqa_drop_results(GstFusionVqa *self);
+/* ---- vqajob.c: frames that are asked about */
 /* A job about the buffer (referenced) with the present epoch and no questions yet. With the lock.
  */
 VqaJob *vqa_job_new(GstFusionVqa *self, GstBuffer *buffer);
@@ -167,9 +197,15 @@ void vqa_skip_pending(GstFusionVqa *self);
 /* Makes everything asked so far void: flush, new stream, stop. With the lock; the caller then calls
  * fusion_session_cancel without it. */
 void vqa_forget_asked(GstFusionVqa *self);
+
+/* ---- vqaask.c: questions that are asked once */
 /* Fails what `ask` asked when no frame will come any more. With the lock. */
 void vqa_fail_asks(GstFusionVqa *self, const char *why);
 guint64 vqa_ask(GstFusionVqa *self, const char *text);
+/* TRUE for an event fusion-ask that is meant for this element. */
+gboolean vqa_is_ask(GstFusionVqa *self, GstEvent *event);
+/* Asks what such an event (taken) asks; FALSE if it was refused. */
+gboolean vqa_take_ask(GstFusionVqa *self, GstEvent *event);
 
 /* Stream time of the asked frame, running time where there is none. */
 GstClockTime vqa_job_time(const VqaJob *job);
@@ -183,7 +219,7 @@ void vqa_alerts_add_questions(GstFusionVqa *self, GPtrArray *list);
 /* A flush, a new stream: what was is forgotten. With the lock. */
 void vqa_alerts_reset(GstFusionVqa *self);
 /* Takes the answer to a standing question; the alerts that it raises, or NULL. With the lock. */
-GPtrArray *vqa_alerts_update(GstFusionVqa *self, const VqaJob *job, const char *question,
+GPtrArray *vqa_alerts_update(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *question,
                              const fusion_answer *answer, GstClockTime latency);
 /* Saves pictures, tells on the bus, and lets the alerts ride. On the worker, without the lock. */
 void vqa_alerts_raise(GstFusionVqa *self, GPtrArray *raised, VqaJob *job,

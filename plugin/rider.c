@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "rider.h"
 
+#include <string.h>
+
 typedef struct {
-    char *key; /* NULL: the slot of asked questions */
+    char *key;
+    gboolean asked; /* once; else a standing question's */
     VqaAnswer *answer;
     guint64 seq;
 } Slot;
@@ -22,7 +25,76 @@ vqa_question_new(fusion_question *question, char **default_choices, guint64 aske
         q->question->choices ? g_strjoinv("\x1f", q->question->choices) : NULL;
     q->key = g_strconcat(q->question->text, "\x1e", choices, NULL);
     q->asked_id = asked_id;
+    vqa_question_reset(q);
     return q;
+}
+
+void
+vqa_question_reset(VqaQuestion *q)
+{
+    vqa_frame_choice_reset(&q->choice);
+    g_queue_clear_full(&q->turns, g_free);
+    g_clear_pointer(&q->last, fusion_answer_free);
+    q->last_id = q->scene = 0;
+    q->last_time = GST_CLOCK_TIME_NONE;
+}
+
+/* Cuts " @RATE" off the end. */
+static void
+cut_rate(char *text, int *fps_n, int *fps_d)
+{
+    static GRegex *regex = NULL;
+    static gsize once = 0;
+    if (g_once_init_enter(&once)) {
+        regex = g_regex_new("\\s@\\s*(?:(\\d{1,9})/(\\d{1,9})|(\\d{1,9})\\s*(ms|s|min|m|h))\\s*$",
+                            G_REGEX_OPTIMIZE, 0, NULL);
+        g_once_init_leave(&once, 1);
+    }
+    g_autoptr(GMatchInfo) match = NULL;
+    if (!g_regex_match(regex, text, 0, &match))
+        return;
+    g_autofree char *n = g_match_info_fetch(match, 1), *d = g_match_info_fetch(match, 2);
+    g_autofree char *number = g_match_info_fetch(match, 3), *unit = g_match_info_fetch(match, 4);
+    gint64 num = 0, den = 0;
+    if (n && n[0]) {
+        num = g_ascii_strtoll(n, NULL, 10);
+        den = g_ascii_strtoll(d, NULL, 10);
+    } else {
+        gint64 seconds = unit[0] == 'h'            ? 3600
+                         : g_str_equal(unit, "ms") ? 0
+                         : unit[0] == 'm'          ? 60
+                                                   : 1;
+        num = seconds ? 1 : 1000;
+        den = g_ascii_strtoll(number, NULL, 10) * (seconds ? seconds : 1);
+    }
+    if (den <= 0 || den > G_MAXINT)
+        return;
+    *fps_n = num;
+    *fps_d = den;
+    int begin;
+    g_match_info_fetch_pos(match, 0, &begin, NULL);
+    text[begin] = '\0';
+}
+
+GPtrArray *
+vqa_questions_parse(const char *text, char **default_choices)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
+    g_auto(GStrv) pieces = g_strsplit(text ? text : "", "||", -1);
+    for (char **piece = pieces; *piece; piece++) {
+        int fps_n = 0, fps_d = 0;
+        cut_rate(*piece, &fps_n, &fps_d);
+        g_autoptr(GPtrArray) parsed = fusion_questions_parse(*piece);
+        for (guint i = 0; i < parsed->len; i++) {
+            const fusion_question *p = g_ptr_array_index(parsed, i);
+            fusion_question *copy = fusion_question_new(p->text, (const char *const *) p->choices);
+            VqaQuestion *q = vqa_question_new(copy, default_choices, 0);
+            q->fps_n = fps_n;
+            q->fps_d = fps_d;
+            g_ptr_array_add(list, q);
+        }
+    }
+    return list;
 }
 
 VqaQuestion *
@@ -37,8 +109,10 @@ vqa_question_unref(VqaQuestion *q)
 {
     if (!g_atomic_ref_count_dec(&q->refs))
         return;
+    vqa_question_reset(q);
     fusion_question_free(q->question);
     g_free(q->key);
+    g_free(q->tag);
     g_free(q);
 }
 
@@ -55,7 +129,6 @@ void
 vqa_rider_init(VqaRider *rider)
 {
     rider->slots = g_ptr_array_new_with_free_func(slot_free);
-    g_ptr_array_add(rider->slots, g_new0(Slot, 1));
 }
 
 void
@@ -65,14 +138,35 @@ vqa_rider_clear(VqaRider *rider)
 }
 
 static Slot *
-find(GPtrArray *slots, const char *key)
+find(GPtrArray *slots, const char *key, gboolean asked)
 {
     for (guint i = 0; i < slots->len; i++) {
         Slot *slot = g_ptr_array_index(slots, i);
-        if (g_strcmp0(slot->key, key) == 0)
+        if (slot->asked == asked && strcmp(slot->key, key) == 0)
             return slot;
     }
     return NULL;
+}
+
+static Slot *
+add(GPtrArray *slots, const char *key, gboolean asked)
+{
+    Slot *slot = g_new0(Slot, 1);
+    slot->key = g_strdup(key);
+    slot->asked = asked;
+    g_ptr_array_add(slots, slot);
+    return slot;
+}
+
+/* Room for one more that was asked once. */
+static void
+make_room(GPtrArray *slots)
+{
+    guint first = slots->len;
+    while (first > 0 && ((Slot *) g_ptr_array_index(slots, first - 1))->asked)
+        first--;
+    if (slots->len - first >= VQA_ASKED_MOST)
+        g_ptr_array_remove_index(slots, first);
 }
 
 void
@@ -80,16 +174,21 @@ vqa_rider_set_questions(VqaRider *rider, GPtrArray *questions)
 {
     GPtrArray *old = rider->slots;
     rider->slots = g_ptr_array_new_with_free_func(slot_free);
-    for (guint i = 0; i <= questions->len; i++) {
-        VqaQuestion *q = i < questions->len ? g_ptr_array_index(questions, i) : NULL;
-        Slot *slot = g_new0(Slot, 1);
-        slot->key = q ? g_strdup(q->key) : NULL;
-        Slot *before = find(old, slot->key);
+    for (guint i = 0; i < questions->len; i++) {
+        const VqaQuestion *q = g_ptr_array_index(questions, i);
+        Slot *slot = add(rider->slots, q->key, FALSE), *before = find(old, q->key, FALSE);
         if (before) {
             slot->answer = g_steal_pointer(&before->answer);
             slot->seq = before->seq;
         }
-        g_ptr_array_add(rider->slots, slot);
+    }
+    for (guint i = 0; i < old->len; i++) {
+        Slot *before = g_ptr_array_index(old, i);
+        if (!before->asked)
+            continue;
+        Slot *slot = add(rider->slots, before->key, TRUE);
+        slot->answer = g_steal_pointer(&before->answer);
+        slot->seq = before->seq;
     }
     g_ptr_array_unref(old);
 }
@@ -97,16 +196,24 @@ vqa_rider_set_questions(VqaRider *rider, GPtrArray *questions)
 void
 vqa_rider_flush(VqaRider *rider)
 {
-    for (guint i = 0; i < rider->slots->len; i++) {
+    for (guint i = rider->slots->len; i-- > 0;) {
         Slot *slot = g_ptr_array_index(rider->slots, i);
         g_clear_pointer(&slot->answer, vqa_answer_unref);
+        if (slot->asked)
+            g_ptr_array_remove_index(rider->slots, i);
     }
 }
 
 void
 vqa_rider_put(VqaRider *rider, const VqaQuestion *question, guint64 seq, VqaAnswer *answer)
 {
-    Slot *slot = find(rider->slots, question->asked_id ? NULL : question->key);
+    gboolean asked = question->asked_id > 0;
+    Slot *slot = find(rider->slots, question->key, asked);
+    /* The same question by two askers about one frame: two answers. */
+    if (asked && (!slot || (slot->answer && slot->seq == seq))) {
+        make_room(rider->slots);
+        slot = add(rider->slots, question->key, TRUE);
+    }
     if (!slot || (slot->answer && slot->seq > seq))
         return;
     g_clear_pointer(&slot->answer, vqa_answer_unref);
@@ -118,17 +225,22 @@ GPtrArray *
 vqa_rider_collect(VqaRider *rider, GstClockTime running_time, GstClockTime timeout)
 {
     GPtrArray *found = NULL;
-    for (guint i = 0; i < rider->slots->len; i++) {
+    for (guint i = 0; i < rider->slots->len;) {
         Slot *slot = g_ptr_array_index(rider->slots, i);
-        if (!slot->answer)
-            continue;
-        GstClockTime asked = vqa_answer_running_time(slot->answer);
-        if (GST_CLOCK_TIME_IS_VALID(timeout) && GST_CLOCK_TIME_IS_VALID(asked) &&
-            GST_CLOCK_TIME_IS_VALID(running_time) && running_time > asked &&
-            running_time - asked > timeout) {
+        GstClockTime most =
+            slot->asked && !GST_CLOCK_TIME_IS_VALID(timeout) ? VQA_ASKED_RIDES : timeout;
+        GstClockTime at =
+            slot->answer ? vqa_answer_running_time(slot->answer) : GST_CLOCK_TIME_NONE;
+        if (GST_CLOCK_TIME_IS_VALID(most) && GST_CLOCK_TIME_IS_VALID(at) &&
+            GST_CLOCK_TIME_IS_VALID(running_time) && running_time > at && running_time - at > most)
             g_clear_pointer(&slot->answer, vqa_answer_unref);
+        if (!slot->answer && slot->asked) {
+            g_ptr_array_remove_index(rider->slots, i);
             continue;
         }
+        i++;
+        if (!slot->answer)
+            continue;
         if (!found)
             found = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
         g_ptr_array_add(found, vqa_answer_ref(slot->answer));

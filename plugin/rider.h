@@ -1,31 +1,52 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Answers riding on frames: the newest answer of each standing question is on every frame until it
- * is replaced, too old, or its question is gone.
+ * is replaced, too old, or its question is gone. What was asked once rides as long as the timeout
+ * says, VQA_ASKED_RIDES without one.
  */
 #pragma once
 
 #include "answermeta.h"
+#include "framechoice.h"
 
 G_BEGIN_DECLS
 
+#define VQA_ASKED_RIDES (10 * GST_SECOND)
+#define VQA_ASKED_MOST 16 /* at once; the oldest leaves */
+
 /* A question that is asked of every chosen frame, or once (`asked_id` > 0: the id that the action
- * signal `ask` returned). Immutable and counted. */
+ * signal `ask` returned). Counted, and immutable but for the last group. */
 typedef struct {
     gatomicrefcount refs;
     fusion_question *question;
     char *key; /* text and choices: the same question asked again is the same rider */
     guint64 asked_id;
+    char *tag;        /* of who asked, or NULL */
+    int fps_n, fps_d; /* its own rate; fps_d 0: the element's */
+
+    /* Under the element's lock. */
+    VqaFrameChoice choice; /* with a rate of its own */
+    GQueue turns;          /* char *: question, answer, question, answer ... as they were asked */
+    fusion_answer *last;   /* the newest final one, or NULL */
+    guint64 last_id;
+    GstClockTime last_time; /* running time of its frame */
+    guint64 scene;          /* number of the scene that it is about */
 } VqaQuestion;
 
 /* Takes `question`; default_choices (or NULL) are for a question without its own. */
 VqaQuestion *vqa_question_new(fusion_question *question, char **default_choices, guint64 asked_id);
+/* Forgets the last group: nothing was asked yet. */
+void vqa_question_reset(VqaQuestion *question);
+/* The questions of a text as of property prompt: separated by ||, each with its choices in [] and
+ * its rate after @ (frames a second as 1/5, or a time between them as 5s, 500ms, 2min, 1h) if it
+ * has them. Array of VqaQuestion. */
+GPtrArray *vqa_questions_parse(const char *text, char **default_choices);
 VqaQuestion *vqa_question_ref(VqaQuestion *question);
 void vqa_question_unref(VqaQuestion *question);
 
 /* Starts zeroed. Locked by the caller. */
 typedef struct {
-    GPtrArray *slots; /* one a standing question in their order, a last one for `ask` */
+    GPtrArray *slots; /* one a standing question in their order, then those asked once */
 } VqaRider;
 
 void vqa_rider_init(VqaRider *rider);

@@ -164,19 +164,20 @@ vqa_alerts_reset(GstFusionVqa *self)
 }
 
 GPtrArray *
-vqa_alerts_update(GstFusionVqa *self, const VqaJob *job, const char *question,
+vqa_alerts_update(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *question,
                   const fusion_answer *answer, GstClockTime latency)
 {
     GPtrArray *raised = NULL;
     const VqaConfig *c = &self->config;
-    GstClockTime period =
-        c->fps_n ? gst_util_uint64_scale(GST_SECOND, c->fps_d, c->fps_n) : GST_CLOCK_TIME_NONE;
+    int fps_n = question->fps_d ? question->fps_n : c->fps_n;
+    int fps_d = question->fps_d ? question->fps_d : c->fps_d;
+    GstClockTime period = fps_n ? gst_util_uint64_scale(GST_SECOND, fps_d, fps_n) : 0;
     for (guint i = 0; i < self->alerts->len; i++) {
         VqaAlert *a = g_ptr_array_index(self->alerts, i);
-        if (strcmp(a->question->text, question) != 0)
+        if (strcmp(a->question->text, question->question->text) != 0)
             continue;
         /* On a device that needs longer, answers are that far apart. */
-        a->period = GST_CLOCK_TIME_IS_VALID(period) ? MAX(period, latency) : latency;
+        a->period = MAX(period, latency);
         VqaAlertOutcome outcome = vqa_alert_state_update(&a->state, a->rule, vqa_job_time(job),
                                                          value_for(a->rule, answer), a->period);
         if (outcome == VQA_ALERT_CLEARED)

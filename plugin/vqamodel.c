@@ -160,12 +160,29 @@ check_alert(GstFusionVqa *self)
     return alerts != NULL;
 }
 
+static gboolean
+check_zone(GstFusionVqa *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+    const VqaConfig *c = &self->config;
+    if (c->regions != VQA_REGIONS_ZONE || c->zone[2] > 0)
+        return TRUE;
+    g_autofree char *text = g_strdup(c->zone_text ? c->zone_text : "");
+    g_clear_pointer(&locker, g_mutex_locker_free);
+    GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS,
+                      ("Property zone: expected x,y,w,h as fractions of the frame, as "
+                       "0.5,0,0.5,1, since regions=zone; found \"%s\"",
+                       text),
+                      (NULL));
+    return FALSE;
+}
+
 gboolean
 vqa_open(GstFusionVqa *self)
 {
     VqaConfig *c = &self->config;
     g_autoptr(GError) error = NULL;
-    if (!check_alert(self))
+    if (!check_alert(self) || !check_zone(self))
         return FALSE;
     g_autofree char *name = gst_object_get_name(GST_OBJECT(self));
     g_mutex_lock(&self->lock);
@@ -210,6 +227,7 @@ vqa_open(GstFusionVqa *self)
     worker->thread = g_thread_new("fusionvqa", vqa_worker, worker);
     g_mutex_unlock(&self->lock);
     self->watch = fusion_model_watch(self->model, on_model, self);
+    vqa_read_prompt_file(self, TRUE);
     return TRUE;
 }
 
@@ -239,6 +257,7 @@ stop_worker(GstFusionVqa *self)
 void
 vqa_close(GstFusionVqa *self)
 {
+    vqa_unwatch_prompt_file(self);
     if (self->watch)
         fusion_model_unwatch(self->model, self->watch);
     self->watch = 0;

@@ -24,6 +24,11 @@ enum {
     PROP_MAX_CONTEXT,
     PROP_ANSWER_TIMEOUT,
     PROP_PARTIAL_ANSWERS,
+    PROP_PROMPT_FILE,
+    PROP_REGIONS,
+    PROP_ZONE,
+    PROP_SCENE_THRESHOLD,
+    PROP_CONTEXT_TURNS,
     PROP_ALERT,
     PROP_ALERT_SNAPSHOT,
     PROP_ALERT_LOOKBACK,
@@ -45,6 +50,20 @@ mode_type(void)
     };
     if (g_once_init_enter(&type))
         g_once_init_leave(&type, g_enum_register_static("GstFusionVqaMode", values));
+    return type;
+}
+
+static GType
+regions_type(void)
+{
+    static gsize type = 0;
+    static const GEnumValue values[] = {
+        {VQA_REGIONS_FRAME, "The whole frame", "frame"},
+        {VQA_REGIONS_ZONE, "The part that property zone says", "zone"},
+        {0, NULL, NULL},
+    };
+    if (g_once_init_enter(&type))
+        g_once_init_leave(&type, g_enum_register_static("GstFusionVqaRegions", values));
     return type;
 }
 
@@ -85,6 +104,8 @@ vqa_config_clear(VqaConfig *c)
     g_free(c->generation_config);
     g_free(c->alert);
     g_free(c->alert_snapshot);
+    g_free(c->prompt_file);
+    g_free(c->zone_text);
     g_strfreev(c->prompts);
     g_strfreev(c->choices);
 }
@@ -92,17 +113,34 @@ vqa_config_clear(VqaConfig *c)
 static void
 add_questions(GPtrArray *list, GHashTable *seen, const char *text, char **choices)
 {
-    GPtrArray *parsed = fusion_questions_parse(text);
+    g_autoptr(GPtrArray) parsed = vqa_questions_parse(text, choices);
     for (guint i = 0; i < parsed->len; i++) {
-        const fusion_question *p = g_ptr_array_index(parsed, i);
-        fusion_question *copy = fusion_question_new(p->text, (const char *const *) p->choices);
-        VqaQuestion *q = vqa_question_new(copy, choices, 0);
-        if (g_hash_table_add(seen, q->key))
-            g_ptr_array_add(list, q);
-        else
-            vqa_question_unref(q);
+        VqaQuestion *q = g_ptr_array_index(parsed, i);
+        /* Looked up first: adding a key that is there would keep the new one, which goes. */
+        if (!g_hash_table_contains(seen, q->key)) {
+            g_hash_table_add(seen, q->key);
+            g_ptr_array_add(list, vqa_question_ref(q));
+        }
     }
-    g_ptr_array_unref(parsed);
+}
+
+/* A question that was there before goes on with what it was answered. */
+static void
+keep_known(GPtrArray *list, GPtrArray *before)
+{
+    for (guint i = 0; i < list->len; i++) {
+        VqaQuestion *q = g_ptr_array_index(list, i);
+        for (guint k = 0; k < before->len; k++) {
+            VqaQuestion *known = g_ptr_array_index(before, k);
+            if (strcmp(known->key, q->key) != 0 || known->fps_n != q->fps_n ||
+                known->fps_d != q->fps_d)
+                continue;
+            vqa_frame_choice_reset(&known->choice);
+            list->pdata[i] = vqa_question_ref(known);
+            vqa_question_unref(q);
+            break;
+        }
+    }
 }
 
 void
@@ -113,7 +151,10 @@ vqa_rebuild_questions(GstFusionVqa *self)
     add_questions(list, seen, self->config.prompt, self->config.choices);
     for (char **p = self->config.prompts; p && *p; p++)
         add_questions(list, seen, *p, self->config.choices);
+    for (char **line = self->file_questions; line && *line; line++)
+        add_questions(list, seen, *line, self->config.choices);
     vqa_alerts_add_questions(self, list);
+    keep_known(list, self->questions);
     g_clear_pointer(&self->questions, g_ptr_array_unref);
     self->questions = list;
     vqa_rider_set_questions(&self->rider, list);
@@ -180,6 +221,134 @@ set_generation(GstFusionVqa *self, const GValue *value)
                         (NULL));
 }
 
+/* ---- prompt-file */
+
+static void
+warn_of_prompt_file(GstFusionVqa *self, const GError *error)
+{
+    g_mutex_lock(&self->lock);
+    g_autofree char *path = g_strdup(self->config.prompt_file);
+    guint n = self->file_questions ? g_strv_length(self->file_questions) : 0;
+    g_mutex_unlock(&self->lock);
+    GST_ELEMENT_WARNING(self, RESOURCE, READ,
+                        ("Property prompt-file (%s): %s. The %u questions read before stay; it is "
+                         "read again when it changes.",
+                         path, error->message, n),
+                        (NULL));
+}
+
+static void
+on_prompt_file(char **lines, const GError *error, gpointer user)
+{
+    GstFusionVqa *self = user;
+    if (error) {
+        warn_of_prompt_file(self, error);
+        return;
+    }
+    g_mutex_lock(&self->lock);
+    g_strfreev(self->file_questions);
+    self->file_questions = g_strdupv(lines);
+    vqa_rebuild_questions(self);
+    g_mutex_unlock(&self->lock);
+}
+
+void
+vqa_unwatch_prompt_file(GstFusionVqa *self)
+{
+    g_mutex_lock(&self->watch_lock);
+    VqaPromptWatch *watch = g_steal_pointer(&self->prompt_watch);
+    g_mutex_unlock(&self->watch_lock);
+    vqa_prompt_watch_free(watch);
+}
+
+void
+vqa_read_prompt_file(GstFusionVqa *self, gboolean watch)
+{
+    vqa_unwatch_prompt_file(self);
+    g_mutex_lock(&self->lock);
+    g_autofree char *path = g_strdup(self->config.prompt_file);
+    g_mutex_unlock(&self->lock);
+    if (!path || !path[0])
+        return;
+    g_autoptr(GError) error = NULL;
+    g_auto(GStrv) lines = vqa_prompt_file_read(path, &error);
+    /* Before it is used, nobody would hear. */
+    if (lines || watch)
+        on_prompt_file(lines, error, self);
+    if (!watch)
+        return;
+    VqaPromptWatch *new = vqa_prompt_watch_new(path, lines, on_prompt_file, self);
+    g_mutex_lock(&self->watch_lock);
+    VqaPromptWatch *other = self->prompt_watch;
+    self->prompt_watch = new;
+    g_mutex_unlock(&self->watch_lock);
+    vqa_prompt_watch_free(other);
+}
+
+static void
+set_prompt_file(GstFusionVqa *self, const GValue *value)
+{
+    vqa_unwatch_prompt_file(self);
+    g_mutex_lock(&self->lock);
+    take_string(&self->config.prompt_file, value);
+    g_clear_pointer(&self->file_questions, g_strfreev);
+    vqa_rebuild_questions(self);
+    gboolean open = self->session != NULL;
+    g_mutex_unlock(&self->lock);
+    vqa_read_prompt_file(self, open);
+}
+
+/* ---- properties that are read */
+
+/* "x,y,w,h"; FALSE if that is no part of a frame. */
+static gboolean
+read_zone(const char *text, double zone[4])
+{
+    g_auto(GStrv) parts = g_strsplit(text ? text : "", ",", -1);
+    if (g_strv_length(parts) != 4)
+        return FALSE;
+    for (guint i = 0; i < 4; i++) {
+        char *end;
+        zone[i] = g_ascii_strtod(g_strstrip(parts[i]), &end);
+        if (!parts[i][0] || *end || !(zone[i] >= 0 && zone[i] <= 1))
+            return FALSE;
+    }
+    /* What adds up to a little more by rounding is meant to end at the edge. */
+    for (guint i = 0; i < 2; i++) {
+        if (zone[i] + zone[i + 2] > 1 + 1e-6 || zone[i + 2] <= 0)
+            return FALSE;
+        zone[i + 2] = MIN(zone[i + 2], 1 - zone[i]);
+    }
+    return zone[2] > 0 && zone[3] > 0;
+}
+
+static void
+set_zone(GstFusionVqa *self, const GValue *value)
+{
+    char *text = NULL;
+    double zone[4] = {0};
+    take_string(&text, value);
+    gboolean good = read_zone(text, zone);
+    if (!good)
+        zone[2] = 0;
+    g_mutex_lock(&self->lock);
+    gboolean stay = !good && text && text[0] && self->session;
+    if (!stay) {
+        memcpy(self->config.zone, zone, sizeof zone);
+        g_free(self->config.zone_text);
+        self->config.zone_text = g_strdup(text);
+        vqa_frame_choice_reset(&self->choice);
+    }
+    g_mutex_unlock(&self->lock);
+    if (stay)
+        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS,
+                            ("Property zone: expected x,y,w,h as fractions of the frame, as "
+                             "0.5,0,0.5,1; found \"%s\". The former zone stays.",
+                             text),
+                            (NULL));
+    g_free(text);
+}
+
 /* Bad rules while the model is open: those before stay. Else vqa_open says what is wrong. */
 static void
 set_alert(GstFusionVqa *self, const GValue *value)
@@ -216,6 +385,14 @@ set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     }
     if (id == PROP_ALERT) {
         set_alert(self, value);
+        return;
+    }
+    if (id == PROP_PROMPT_FILE) {
+        set_prompt_file(self, value);
+        return;
+    }
+    if (id == PROP_ZONE) {
+        set_zone(self, value);
         return;
     }
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
@@ -270,6 +447,15 @@ set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     case PROP_PARTIAL_ANSWERS:
         c->partial_answers = g_value_get_boolean(value);
         break;
+    case PROP_REGIONS:
+        c->regions = g_value_get_enum(value);
+        break;
+    case PROP_SCENE_THRESHOLD:
+        c->scene_threshold = g_value_get_double(value);
+        break;
+    case PROP_CONTEXT_TURNS:
+        c->context_turns = g_value_get_uint(value);
+        break;
     case PROP_ALERT_SNAPSHOT:
         take_string(&c->alert_snapshot, value);
         break;
@@ -291,14 +477,15 @@ vqa_stats(GstFusionVqa *self)
         "submitted", G_TYPE_UINT64, n->submitted, "skipped", G_TYPE_UINT64, n->skipped, "asked",
         G_TYPE_UINT64, n->asked, "answered", G_TYPE_UINT64, n->answered, "failed", G_TYPE_UINT64,
         n->failed, "cancelled", G_TYPE_UINT64, n->cancelled, "pending", G_TYPE_UINT64,
-        n->asked - ended, "alerts", G_TYPE_UINT64, n->alerts, "load-ms", G_TYPE_DOUBLE, n->load_ms,
-        "convert-ms", G_TYPE_DOUBLE, n->converted ? n->convert_ms / n->converted : 0.0,
-        "latency-ms", G_TYPE_DOUBLE, n->answered ? n->latency_ms / n->answered : 0.0,
-        "latency-max-ms", G_TYPE_DOUBLE, n->latency_max_ms, "queue-ms", G_TYPE_DOUBLE,
-        n->last.queue_ms, "preprocess-ms", G_TYPE_DOUBLE, n->last.preprocess_ms, "global-ms",
-        G_TYPE_DOUBLE, n->last.global_ms, "guided-ms", G_TYPE_DOUBLE, n->last.guided_ms,
-        "prefill-ms", G_TYPE_DOUBLE, n->last.prefill_ms, "decode-ms", G_TYPE_DOUBLE,
-        n->last.decode_ms, "total-ms", G_TYPE_DOUBLE, n->last.total_ms, NULL);
+        n->asked - ended, "alerts", G_TYPE_UINT64, n->alerts, "unchanged", G_TYPE_UINT64,
+        n->unchanged, "load-ms", G_TYPE_DOUBLE, n->load_ms, "convert-ms", G_TYPE_DOUBLE,
+        n->converted ? n->convert_ms / n->converted : 0.0, "latency-ms", G_TYPE_DOUBLE,
+        n->answered ? n->latency_ms / n->answered : 0.0, "latency-max-ms", G_TYPE_DOUBLE,
+        n->latency_max_ms, "queue-ms", G_TYPE_DOUBLE, n->last.queue_ms, "preprocess-ms",
+        G_TYPE_DOUBLE, n->last.preprocess_ms, "global-ms", G_TYPE_DOUBLE, n->last.global_ms,
+        "guided-ms", G_TYPE_DOUBLE, n->last.guided_ms, "prefill-ms", G_TYPE_DOUBLE,
+        n->last.prefill_ms, "decode-ms", G_TYPE_DOUBLE, n->last.decode_ms, "total-ms",
+        G_TYPE_DOUBLE, n->last.total_ms, NULL);
 }
 
 static void
@@ -359,6 +546,21 @@ get_property(GObject *object, guint id, GValue *value, GParamSpec *pspec)
     case PROP_PARTIAL_ANSWERS:
         g_value_set_boolean(value, c->partial_answers);
         break;
+    case PROP_PROMPT_FILE:
+        g_value_set_string(value, c->prompt_file);
+        break;
+    case PROP_REGIONS:
+        g_value_set_enum(value, c->regions);
+        break;
+    case PROP_ZONE:
+        g_value_set_string(value, c->zone_text);
+        break;
+    case PROP_SCENE_THRESHOLD:
+        g_value_set_double(value, c->scene_threshold);
+        break;
+    case PROP_CONTEXT_TURNS:
+        g_value_set_uint(value, c->context_turns);
+        break;
     case PROP_ALERT:
         g_value_set_string(value, c->alert);
         break;
@@ -411,8 +613,9 @@ vqa_install_properties(GObjectClass *klass)
         klass, PROP_PROMPT,
         g_param_spec_string(
             "prompt", "Prompt",
-            "Question, or several separated by ||; each may end with its own choices: "
-            "Is the gate open? [yes|no]",
+            "Question, or several separated by ||; each may end with its own choices, and with its "
+            "own rate, in frames a second or as the time between: Is the gate open? [yes|no] @5s. "
+            "{time}, {stream} and {answer} (its last answer) are replaced",
             NULL, PLAYING));
     g_object_class_install_property(
         klass, PROP_PROMPTS,
@@ -479,6 +682,38 @@ vqa_install_properties(GObjectClass *klass)
                              "Tell answers while they are being made, with final=false", FALSE,
                              PLAYING));
     g_object_class_install_property(
+        klass, PROP_PROMPT_FILE,
+        g_param_spec_string(
+            "prompt-file", "Prompt file",
+            "UTF-8 file with a question per line, each as in prompt, after those of "
+            "prompt and prompts; lines that begin with # are skipped. Read again "
+            "when it changes; while it is gone or bad the questions stay",
+            NULL, PLAYING));
+    g_object_class_install_property(klass, PROP_REGIONS,
+                                    g_param_spec_enum("regions", "Regions",
+                                                      "What of a frame is asked about",
+                                                      regions_type(), VQA_REGIONS_FRAME, READY));
+    g_object_class_install_property(
+        klass, PROP_ZONE,
+        g_param_spec_string("zone", "Zone",
+                            "With regions=zone: the part to ask about, x,y,w,h as fractions (0 to "
+                            "1) of the frame",
+                            NULL, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_SCENE_THRESHOLD,
+        g_param_spec_double(
+            "scene-threshold", "Scene threshold",
+            "Ask again only if the picture changed by more than this since the last "
+            "answer: the largest change of a colour's mean in 16 x 12 cells, 1 "
+            "being black to white. 0: ask always; 0.05 ignores noise",
+            0, 1, 0, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_CONTEXT_TURNS,
+        g_param_spec_uint("context-turns", "Context turns",
+                          "Earlier questions and answers that the model is told with a question: "
+                          "its own, or those asked once before one that is asked once",
+                          0, 32, 0, PLAYING));
+    g_object_class_install_property(
         klass, PROP_ALERT,
         g_param_spec_string(
             "alert", "Alert",
@@ -513,4 +748,5 @@ vqa_install_properties(GObjectClass *klass)
                            GST_TYPE_STRUCTURE, READ));
     gst_type_mark_as_plugin_api(mode_type(), 0);
     gst_type_mark_as_plugin_api(precision_type(), 0);
+    gst_type_mark_as_plugin_api(regions_type(), 0);
 }

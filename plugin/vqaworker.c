@@ -5,10 +5,12 @@
  */
 #include "gstfusionvqa.h"
 
+#include <string.h>
+
+#include "vqaprompt.h"
+
 GST_DEBUG_CATEGORY_EXTERN(gst_fusion_vqa_debug);
 #define GST_CAT_DEFAULT gst_fusion_vqa_debug
-
-#define MAX_ASKS 64
 
 /* One question about one frame, on its way through the model. */
 typedef struct {
@@ -16,7 +18,9 @@ typedef struct {
     GstFusionVqa *element; /* freeing the session ends all calls before the element goes */
     VqaJob *job;
     VqaQuestion *question;
+    char *asked; /* its text with the placeholders filled in */
     guint64 id;
+    guint64 scene; /* number of it, 0: none */
     gint64 asked_at;
 } VqaRequest;
 
@@ -33,6 +37,7 @@ request_unref(gpointer data)
         return;
     vqa_job_unref(r->job);
     vqa_question_unref(r->question);
+    g_free(r->asked);
     g_free(r);
 }
 
@@ -43,142 +48,6 @@ result_free(gpointer data)
     request_unref(r->request);
     fusion_answer_free(r->answer);
     g_free(r);
-}
-
-/* ---- jobs */
-
-/* When the frame was taken: its own reference time stamp, else the clock on the wall. */
-static char *
-utc_of(GstBuffer *buffer)
-{
-    g_autoptr(GDateTime) time = NULL;
-    gpointer state = NULL;
-    GstMeta *meta;
-    while (!time && (meta = gst_buffer_iterate_meta_filtered(
-                         buffer, &state, GST_REFERENCE_TIMESTAMP_META_API_TYPE))) {
-        const GstReferenceTimestampMeta *stamp = (const GstReferenceTimestampMeta *) meta;
-        const GstStructure *s = gst_caps_get_structure(stamp->reference, 0);
-        gint64 seconds = stamp->timestamp / GST_SECOND;
-        if (gst_structure_has_name(s, "timestamp/x-ntp"))
-            seconds -= G_GINT64_CONSTANT(2208988800); /* 1900 to 1970 */
-        else if (!gst_structure_has_name(s, "timestamp/x-unix"))
-            continue;
-        g_autoptr(GDateTime) whole = g_date_time_new_from_unix_utc(seconds);
-        if (whole)
-            time = g_date_time_add(whole, stamp->timestamp % GST_SECOND / GST_USECOND);
-    }
-    if (!time)
-        time = g_date_time_new_now_utc();
-    g_autofree char *text = g_date_time_format(time, "%Y-%m-%dT%H:%M:%S");
-    return g_strdup_printf("%s.%03dZ", text, g_date_time_get_microsecond(time) / 1000);
-}
-
-VqaJob *
-vqa_job_new(GstFusionVqa *self, GstBuffer *buffer)
-{
-    VqaJob *job = g_new0(VqaJob, 1);
-    g_atomic_ref_count_init(&job->refs);
-    job->buffer = gst_buffer_ref(buffer);
-    job->info = self->info;
-    job->seq = ++self->seq;
-    job->epoch = self->epoch;
-    job->pts = GST_BUFFER_PTS(buffer);
-    job->duration = GST_BUFFER_DURATION(buffer);
-    job->running_time = job->stream_time = GST_CLOCK_TIME_NONE;
-    job->utc = utc_of(buffer);
-    job->questions = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
-    return job;
-}
-
-VqaJob *
-vqa_job_ref(VqaJob *job)
-{
-    g_atomic_ref_count_inc(&job->refs);
-    return job;
-}
-
-void
-vqa_job_unref(VqaJob *job)
-{
-    if (!g_atomic_ref_count_dec(&job->refs))
-        return;
-    gst_clear_buffer(&job->buffer);
-    g_ptr_array_unref(job->questions);
-    g_clear_pointer(&job->pixels, g_bytes_unref);
-    g_free(job->utc);
-    g_free(job);
-}
-
-GstClockTime
-vqa_job_time(const VqaJob *job)
-{
-    return GST_CLOCK_TIME_IS_VALID(job->stream_time) ? job->stream_time : job->running_time;
-}
-
-void
-vqa_skip_pending(GstFusionVqa *self)
-{
-    VqaJob *job = g_steal_pointer(&self->pending);
-    if (!job)
-        return;
-    for (guint i = 0; i < job->questions->len; i++) {
-        VqaQuestion *q = g_ptr_array_index(job->questions, i);
-        if (q->asked_id)
-            g_ptr_array_add(self->asks, vqa_question_ref(q));
-    }
-    self->counters.skipped++;
-    vqa_report_skipped(self, job);
-    vqa_job_unref(job);
-}
-
-void
-vqa_forget_asked(GstFusionVqa *self)
-{
-    self->epoch++;
-    if (self->pending) {
-        self->counters.skipped++;
-        g_clear_pointer(&self->pending, vqa_job_unref);
-    }
-    vqa_rider_flush(&self->rider);
-    vqa_alerts_reset(self);
-    vqa_frame_choice_reset(&self->choice);
-    g_cond_broadcast(&self->cond);
-}
-
-void
-vqa_fail_asks(GstFusionVqa *self, const char *why)
-{
-    if (!self->asks->len)
-        return;
-    self->counters.asked += self->asks->len;
-    self->counters.failed += self->asks->len;
-    for (guint i = 0; i < self->asks->len; i++)
-        vqa_report_failure(self, why);
-    g_ptr_array_set_size(self->asks, 0);
-}
-
-guint64
-vqa_ask(GstFusionVqa *self, const char *text)
-{
-    g_autofree char *valid = text ? g_utf8_make_valid(text, -1) : NULL;
-    GPtrArray *parsed = fusion_questions_parse(valid);
-    guint64 first = 0;
-    g_mutex_lock(&self->lock);
-    if (!self->session)
-        GST_WARNING_OBJECT(self, "ask: the element must be PAUSED or PLAYING");
-    else if (self->asks->len + parsed->len > MAX_ASKS)
-        GST_WARNING_OBJECT(self, "ask: %u questions wait for a frame already", self->asks->len);
-    else
-        for (guint i = 0; i < parsed->len; i++) {
-            const fusion_question *p = g_ptr_array_index(parsed, i);
-            fusion_question *copy = fusion_question_new(p->text, (const char *const *) p->choices);
-            guint64 id = ++self->last_id;
-            g_ptr_array_add(self->asks, vqa_question_new(copy, self->config.choices, id));
-            first = first ? first : id;
-        }
-    g_mutex_unlock(&self->lock);
-    g_ptr_array_unref(parsed);
-    return first;
 }
 
 /* ---- asking */
@@ -213,14 +82,16 @@ close_questions(GstFusionVqa *self, VqaJob *job, guint n)
 }
 
 static gboolean
-ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, fusion_frame *frame)
+ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, fusion_frame *frame, guint64 scene)
 {
     VqaRequest *r = g_new0(VqaRequest, 1);
     g_atomic_ref_count_init(&r->refs);
     r->element = self;
     r->job = vqa_job_ref(job);
     r->question = vqa_question_ref(question);
+    r->scene = scene;
     r->asked_at = g_get_monotonic_time();
+    g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
 
     fusion_generation generation;
     g_mutex_lock(&self->lock);
@@ -228,19 +99,30 @@ ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, fusion_frame *fr
     self->counters.asked++;
     fusion_generation_copy(&generation, &self->generation);
     g_autofree char *system_prompt = g_strdup(self->config.system_prompt);
+    const GQueue *before = question->asked_id ? &self->asked_turns : &question->turns;
+    const char *last = question->asked_id ? g_queue_peek_tail(&self->asked_turns)
+                       : question->last   ? question->last->text
+                                          : NULL;
+    guint n_turns;
+    g_auto(GStrv) turns = vqa_turns_copy(before, self->config.context_turns, &n_turns);
+    r->asked = vqa_prompt_expand(question->question->text, job->utc, stream, last);
     const fusion_request_options options = {
         .system_prompt = system_prompt,
         .latent_tokens = self->config.latent_tokens,
         .vision_grid = self->config.vision_grid,
         .generation = &generation,
         .partial = self->config.partial_answers,
+        .turns = (const char *const *) turns,
+        .n_turns = n_turns,
     };
     g_mutex_unlock(&self->lock);
+    g_autoptr(fusion_question) said =
+        fusion_question_new(r->asked, (const char *const *) question->question->choices);
 
     g_atomic_ref_count_inc(&r->refs); /* one for the session, until the last call */
     g_autoptr(GError) error = NULL;
-    guint64 accepted = fusion_session_ask(self->session, frame, question->question, &options,
-                                          on_answer, r, request_unref, &error);
+    guint64 accepted = fusion_session_ask(self->session, frame, said, &options, on_answer, r,
+                                          request_unref, &error);
     fusion_generation_clear(&generation);
     if (!accepted) {
         g_mutex_lock(&self->lock);
@@ -254,59 +136,18 @@ ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, fusion_frame *fr
     return accepted != 0;
 }
 
-/* Worker, without the lock; job is self->active, and the caller holds a reference. */
-static void
-submit(GstFusionVqa *self, VqaJob *job)
-{
-    g_autoptr(GError) error = NULL;
-    gint64 begin = g_get_monotonic_time();
-    fusion_frame *frame = vqa_frame_image_convert(&self->image, job->buffer, &job->info, &error);
-    guint n = job->questions->len;
-
-    g_mutex_lock(&self->lock);
-    gst_clear_buffer(&job->buffer);
-    self->counters.convert_ms += (g_get_monotonic_time() - begin) / 1e3;
-    self->counters.converted++;
-    if (!frame) {
-        self->counters.asked += n;
-        self->counters.failed += n;
-        vqa_report_failure(self, error->message);
-        close_questions(self, job, n);
-    }
-    g_mutex_unlock(&self->lock);
-    if (!frame)
-        return;
-    vqa_keep_picture(self, job, g_steal_pointer(&self->image.pixels), &self->image.out);
-
-    guint i = 0;
-    gboolean stale = FALSE;
-    while (i < n && !stale) {
-        ask_one(self, job, g_ptr_array_index(job->questions, i++), frame);
-        g_mutex_lock(&self->lock);
-        stale = job->epoch != self->epoch;
-        if (stale && i < n)
-            close_questions(self, job, n - i);
-        g_mutex_unlock(&self->lock);
-    }
-    fusion_frame_unref(frame);
-    /* A flush meanwhile cancelled only what was asked before it. */
-    if (stale)
-        fusion_session_cancel(self->session, 0);
-}
-
-/* ---- answers */
-
 static VqaAnswerFields
-fields_of(GstFusionVqa *self, const VqaRequest *r, const fusion_answer *a, const char *stream)
+fields_of(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *question, guint64 id,
+          gint64 asked_at, const fusion_answer *a, const char *stream)
 {
-    const VqaJob *job = r->job;
-    return (VqaAnswerFields){
-        .id = r->id,
+    VqaAnswerFields fields = {
+        .id = id,
         .stream = stream,
-        .question = r->question->question->text,
+        .question = question->question->text,
         .answer = a->text,
         .model = self->model_name,
         .utc = job->utc,
+        .tag = question->tag,
         .final = a->final,
         .truncated = a->truncated,
         .confidence = a->confidence,
@@ -314,12 +155,136 @@ fields_of(GstFusionVqa *self, const VqaRequest *r, const fusion_answer *a, const
         .n_choices = a->choices ? a->n_choices : 0,
         .pts = job->pts,
         .running_time = job->running_time,
-        .latency = (g_get_monotonic_time() - r->asked_at) * GST_USECOND,
+        .latency = (g_get_monotonic_time() - asked_at) * GST_USECOND,
         .tokens = a->n_tokens,
-        .region = {0, 0, 1, 1},
         .metrics = &a->metrics,
     };
+    memcpy(fields.region, job->region, sizeof fields.region);
+    return fields;
 }
+
+/* The scene did not change, so the answer did not: rules that wait for it to last go on. */
+static void
+hold_answer(GstFusionVqa *self, VqaJob *job, VqaQuestion *question)
+{
+    g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
+    g_mutex_lock(&self->lock);
+    g_autoptr(fusion_answer) last = question->last ? fusion_answer_copy(question->last) : NULL;
+    guint64 id = question->last_id;
+    g_autoptr(GPtrArray) raised = NULL;
+    self->counters.unchanged++;
+    if (last && job->epoch == self->epoch)
+        raised = vqa_alerts_update(self, job, question, last, 0);
+    g_mutex_unlock(&self->lock);
+    if (raised) {
+        const VqaAnswerFields fields =
+            fields_of(self, job, question, id, g_get_monotonic_time(), last, stream);
+        vqa_alerts_raise(self, raised, job, &fields);
+    }
+    g_mutex_lock(&self->lock);
+    close_questions(self, job, 1);
+    g_mutex_unlock(&self->lock);
+}
+
+static void
+forget_scene(GstFusionVqa *self)
+{
+    g_clear_pointer(&self->scene.frame, fusion_frame_unref);
+}
+
+/* The picture that stands for this one: that of the scene if it has not changed, whose features are
+ * there already. *number tells the scene, 0 if nobody asked for it. */
+static fusion_frame *
+scene_frame(GstFusionVqa *self, const VqaJob *job, fusion_frame *frame, guint64 *number)
+{
+    g_mutex_lock(&self->lock);
+    double threshold = self->config.scene_threshold;
+    g_mutex_unlock(&self->lock);
+    *number = 0;
+    if (threshold <= 0) {
+        forget_scene(self);
+        return fusion_frame_ref(frame);
+    }
+    const VqaFrameImage *image = &self->image;
+    VqaSceneCells cells;
+    vqa_scene_cells(&cells, g_bytes_get_data(image->pixels, NULL), image->crop.w, image->crop.h,
+                    GST_VIDEO_INFO_PLANE_STRIDE(&image->out, 0));
+    gboolean same = self->scene.frame && self->scene.epoch == job->epoch &&
+                    memcmp(&self->scene.crop, &image->crop, sizeof image->crop) == 0 &&
+                    vqa_scene_difference(&cells, &self->scene.cells) <= threshold;
+    if (!same) {
+        forget_scene(self);
+        self->scene.frame = fusion_frame_ref(frame);
+        self->scene.cells = cells;
+        self->scene.crop = image->crop;
+        self->scene.epoch = job->epoch;
+        self->scene.number++;
+    }
+    *number = self->scene.number;
+    return fusion_frame_ref(self->scene.frame);
+}
+
+/* With the lock: asked about this scene already, and not so long ago that the answer leaves. */
+static gboolean
+is_answered(const GstFusionVqa *self, const VqaJob *job, const VqaQuestion *q, guint64 scene)
+{
+    if (!scene || q->asked_id || !q->last || q->scene != scene)
+        return FALSE;
+    GstClockTime timeout = self->config.answer_timeout;
+    return !GST_CLOCK_TIME_IS_VALID(timeout) || !GST_CLOCK_TIME_IS_VALID(job->running_time) ||
+           !GST_CLOCK_TIME_IS_VALID(q->last_time) || job->running_time < q->last_time + timeout;
+}
+
+/* Worker, without the lock; job is self->active, and the caller holds a reference. */
+static void
+submit(GstFusionVqa *self, VqaJob *job)
+{
+    g_autoptr(GError) error = NULL;
+    gint64 begin = g_get_monotonic_time();
+    g_autoptr(fusion_frame) picture =
+        vqa_frame_image_convert(&self->image, job->buffer, &job->info, job->region, &error);
+    guint n = job->questions->len;
+
+    g_mutex_lock(&self->lock);
+    gst_clear_buffer(&job->buffer);
+    self->counters.convert_ms += (g_get_monotonic_time() - begin) / 1e3;
+    self->counters.converted++;
+    if (!picture) {
+        self->counters.asked += n;
+        self->counters.failed += n;
+        vqa_report_failure(self, error->message);
+        close_questions(self, job, n);
+    }
+    g_mutex_unlock(&self->lock);
+    if (!picture)
+        return;
+    guint64 scene;
+    g_autoptr(fusion_frame) frame = scene_frame(self, job, picture, &scene);
+    vqa_keep_picture(self, job, g_steal_pointer(&self->image.pixels), &self->image.out);
+
+    guint i = 0;
+    gboolean stale = FALSE;
+    while (i < n && !stale) {
+        VqaQuestion *q = g_ptr_array_index(job->questions, i++);
+        g_mutex_lock(&self->lock);
+        gboolean answered = is_answered(self, job, q, scene);
+        g_mutex_unlock(&self->lock);
+        if (answered)
+            hold_answer(self, job, q);
+        else
+            ask_one(self, job, q, frame, scene);
+        g_mutex_lock(&self->lock);
+        stale = job->epoch != self->epoch;
+        if (stale && i < n)
+            close_questions(self, job, n - i);
+        g_mutex_unlock(&self->lock);
+    }
+    /* A flush meanwhile cancelled only what was asked before it. */
+    if (stale)
+        fusion_session_cancel(self->session, 0);
+}
+
+/* ---- answers */
 
 static void
 count_answer(GstFusionVqa *self, const VqaRequest *r, const fusion_answer *a)
@@ -354,12 +319,21 @@ vqa_drop_results(GstFusionVqa *self)
     g_mutex_unlock(&self->lock);
     vqa_frame_image_clear(&self->image);
     vqa_lookback_clear(&self->lookback);
+    forget_scene(self);
 }
 
 /* With the lock. */
 static void
-keep_answer(GstFusionVqa *self, const VqaRequest *r, VqaAnswer *answer)
+keep_answer(GstFusionVqa *self, const VqaRequest *r, const fusion_answer *a, VqaAnswer *answer)
 {
+    VqaQuestion *q = r->question;
+    fusion_answer_free(q->last);
+    q->last = fusion_answer_copy(a);
+    q->last_id = r->id;
+    q->last_time = r->job->running_time;
+    q->scene = r->scene;
+    vqa_turns_add(q->asked_id ? &self->asked_turns : &q->turns, r->asked, a->text,
+                  self->config.context_turns);
     vqa_rider_put(&self->rider, r->question, r->job->seq, answer);
     if (r->job->seq < self->newest_seq)
         return;
@@ -378,7 +352,7 @@ deliver(GstFusionVqa *self, const VqaResult *result)
     g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
     g_autoptr(VqaAnswer) answer = NULL;
     g_autoptr(GPtrArray) raised = NULL;
-    const VqaAnswerFields fields = fields_of(self, r, a, stream);
+    const VqaAnswerFields fields = fields_of(self, job, r->question, r->id, r->asked_at, a, stream);
     if (!a->error)
         answer = vqa_answer_new(&fields);
 
@@ -389,9 +363,9 @@ deliver(GstFusionVqa *self, const VqaResult *result)
         count_answer(self, r, a);
     if (answer && current) {
         if (a->final)
-            keep_answer(self, r, answer);
+            keep_answer(self, r, a, answer);
         if (a->final && !r->question->asked_id)
-            raised = vqa_alerts_update(self, job, r->question->question->text, a, fields.latency);
+            raised = vqa_alerts_update(self, job, r->question, a, fields.latency);
         if (GST_CLOCK_TIME_IS_VALID(self->position) && GST_CLOCK_TIME_IS_VALID(job->running_time) &&
             self->position > job->running_time)
             age = self->position - job->running_time;

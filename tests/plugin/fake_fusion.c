@@ -12,6 +12,7 @@ static GCond cond;
 static GList *models;
 static int frames_alive, requests_alive;
 static guint last_width, last_height, last_max_new_tokens;
+static char *last_turns;
 static uint64_t next_id;
 
 typedef struct {
@@ -62,6 +63,7 @@ void
 fake_reset(void)
 {
     memset(&fake, 0, sizeof fake);
+    g_clear_pointer(&last_turns, g_free);
 }
 
 int
@@ -89,6 +91,13 @@ fake_last_frame(guint *width, guint *height)
     g_autoptr(GMutexLocker) l = g_mutex_locker_new(&lock);
     *width = last_width;
     *height = last_height;
+}
+
+char *
+fake_last_turns(void)
+{
+    g_autoptr(GMutexLocker) l = g_mutex_locker_new(&lock);
+    return g_strdup(last_turns ? last_turns : "");
 }
 
 guint
@@ -575,6 +584,11 @@ fusion_session_ask(fusion_session *s, fusion_frame *frame, const fusion_question
     last_width = frame->width;
     last_height = frame->height;
     last_max_new_tokens = options->generation->max_new_tokens;
+    GString *turns = g_string_new(NULL);
+    for (uint32_t i = 0; i < 2 * options->n_turns; i++)
+        g_string_append_printf(turns, "%s%s", i ? "|" : "", options->turns[i]);
+    g_free(last_turns);
+    last_turns = g_string_free(turns, FALSE);
     uint64_t id = r->id = ++next_id;
     s->pending++;
     g_queue_push_tail(&s->model->requests, r);

@@ -32,5 +32,7 @@ int fake_requests_alive(void);
 int fake_models_alive(void);
 /* Size of the last frame that was asked about. */
 void fake_last_frame(guint *width, guint *height);
+/* The earlier turns of the last request: "question|answer|question|answer", free with g_free. */
+char *fake_last_turns(void);
 /* max_new_tokens of the last request. */
 guint fake_last_max_new_tokens(void);

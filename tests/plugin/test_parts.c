@@ -231,7 +231,8 @@ image_formats(void)
             g_autoptr(GError) error = NULL;
             GstBuffer *b = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&info), NULL);
             gst_buffer_memset(b, 0, 0, -1);
-            fusion_frame *frame = vqa_frame_image_convert(&image, b, &info, &error);
+            const double whole[4] = {0, 0, 1, 1};
+            fusion_frame *frame = vqa_frame_image_convert(&image, b, &info, whole, &error);
             g_assert_no_error(error);
             fusion_frame_unref(frame);
             vqa_frame_image_clear(&image);
