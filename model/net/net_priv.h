@@ -76,6 +76,11 @@ uint64_t net_weights_bytes(const net_config *c, net_precision precision);
 /* Tensor name -> the ops_dtype that it has in files of this precision: OPS_Q8, OPS_Q4, or OPS_F32 for "as it
  * is". Tensors that are not in it are not used. */
 GHashTable *net_weights_files(const net_config *c, net_precision precision);
+/* net_quantize with files of at most file_bytes, but for a tensor that is larger. */
+bool net_quantize_files(const net_config *config, const fmt_checkpoint *checkpoint,
+                        net_precision precision, const char *out, uint64_t file_bytes,
+                        net_progress_fn progress, void *user, GCancellable *cancel,
+                        net_quantize_result *result, GError **error);
 
 /* ---- memory (memory.c) -------------------------------------------------------------------- */
 

@@ -11,8 +11,6 @@
 
 #include "net_priv.h"
 
-#define MAX_FILE_BYTES (UINT64_C(512) << 20)
-
 /* One tensor of the result, or two: codes and scales. */
 typedef struct {
     const fmt_tensor *from;
@@ -27,6 +25,7 @@ typedef struct {
     const net_config *c;
     const char *in, *folder; /* out */
     net_precision precision;
+    uint64_t file_bytes; /* at most, but for a tensor that is larger */
     GArray *items;
     unsigned n_files;
     GChecksum *source;
@@ -89,7 +88,7 @@ plan(job *j, const fmt_checkpoint *checkpoint, net_quantize_result *r, GError **
         i.to = (ops_dtype) GPOINTER_TO_INT(to);
         plan_item(&i);
         uint64_t bytes = i.out[0].size + i.out[1].size;
-        if (in_file && in_file + bytes > MAX_FILE_BYTES) {
+        if (in_file && in_file + bytes > j->file_bytes) {
             j->n_files++;
             in_file = 0;
         }
@@ -175,6 +174,7 @@ write_file(job *j, unsigned file, const char *path, GError **error)
             }
             if (!quantize_item(j, &i, (uint8_t *) i.out[0].data, (uint8_t *) i.out[1].data, error))
                 return false;
+            fmt_tensor_release(i.from);
         }
         g_array_append_vals(tensors, i.out, i.n);
         j->done += (double) i.from->n_elements;
@@ -309,15 +309,17 @@ run(job *j, net_quantize_result *r, GError **error)
 }
 
 bool
-net_quantize(const net_config *config, const fmt_checkpoint *checkpoint, net_precision precision,
-             const char *out, net_progress_fn progress, void *user, GCancellable *cancel,
-             net_quantize_result *result, GError **error)
+net_quantize_files(const net_config *config, const fmt_checkpoint *checkpoint,
+                   net_precision precision, const char *out, uint64_t file_bytes,
+                   net_progress_fn progress, void *user, GCancellable *cancel,
+                   net_quantize_result *result, GError **error)
 {
     net_quantize_result r = {0};
     job j = {.c = config,
              .in = fmt_checkpoint_folder(checkpoint),
              .folder = out,
              .precision = precision,
+             .file_bytes = file_bytes,
              .items = g_array_new(FALSE, FALSE, sizeof(item)),
              .source = g_checksum_new(G_CHECKSUM_SHA256),
              .progress = progress,
@@ -340,4 +342,13 @@ net_quantize(const net_config *config, const fmt_checkpoint *checkpoint, net_pre
     if (result)
         *result = r;
     return ok;
+}
+
+bool
+net_quantize(const net_config *config, const fmt_checkpoint *checkpoint, net_precision precision,
+             const char *out, net_progress_fn progress, void *user, GCancellable *cancel,
+             net_quantize_result *result, GError **error)
+{
+    return net_quantize_files(config, checkpoint, precision, out, UINT64_C(512) << 20, progress,
+                              user, cancel, result, error);
 }

@@ -110,10 +110,17 @@ loading(double fraction, void *user)
         core_set_state(c, FUSION_LOADING, fraction, NULL);
 }
 
+/* On a CPU, a warm-up of a model of so many bytes takes as long as an answer, minutes, and would
+ * save the few seconds of compiling. */
+#define LARGE_ON_CPU (UINT64_C(1) << 29)
+
 /* Kernels are compiled when they first run: better now than in somebody's first answer. */
 static bool
 warm_up(core *c, GError **error)
 {
+    if (c->device.is_cpu &&
+        net_model_predict_bytes(c->config, c->precision, c->engine.state_context, 1) > LARGE_ON_CPU)
+        return true;
     uint8_t grey[16 * 16 * 4];
     memset(grey, 127, sizeof grey);
     bool fresh;

@@ -63,6 +63,11 @@ test_published_encoders(void)
     } known[] = {
         {"google/siglip-so400m-patch14-384", 1152, 27, 26, 13, 13, 26},
         {"google/siglip2-giant-opt-patch16-384", 1536, 24, 39, 19, 19, 38},
+        /* folders of their own, and the same encoders at other sizes */
+        {"/models/siglip-so400m-patch14-384", 1152, 27, 26, 13, 13, 26},
+        {"google/siglip-so400m-patch14-224", 1152, 16, 26, 13, 13, 26},
+        {"google/siglip2-so400m-patch16-512", 1152, 32, 26, 13, 13, 26},
+        {"google/siglip2-giant-opt-patch16-256", 1536, 16, 39, 19, 19, 38},
     };
     g_autofree char *from = own("phi");
     for (unsigned i = 0; i < G_N_ELEMENTS(known); i++) {
@@ -73,6 +78,7 @@ test_published_encoders(void)
             net_test_changed(bare, &(net_change){.key = "mm_vision_tower", .value = value});
         g_autoptr(net_config) c = net_config_load(folder, &error);
         g_assert_no_error(error);
+        g_assert_cmpstr(c->vision.name, ==, known[i].name);
         g_assert_cmpuint(c->vision.width, ==, known[i].width);
         g_assert_cmpuint(c->vision.grid, ==, known[i].grid);
         g_assert_cmpuint(c->vision.layers, ==, known[i].layers);

@@ -326,15 +326,15 @@ shifted(op_env *env, const void *arg)
     g_autoptr(ops_weight) plain = ops_weight_new(env->o, &desc, &error);
     g_assert_no_error(error);
     gpu_buf *bias = op_vector(env, "bias", bv, N);
+    float large[N * K], large_bias[N];
+    const ops_weight_part part = {large, OPS_F32, N};
 
     for (unsigned s = 0; s < G_N_ELEMENTS(shifts); s++) {
         const float scale = ldexpf(1, shifts[s]);
-        float large[N * K], large_bias[N];
         for (unsigned i = 0; i < N * K; i++)
             large[i] = wv[i] * scale;
         for (unsigned i = 0; i < N; i++)
             large_bias[i] = bv[i] * scale;
-        const ops_weight_part part = {large, OPS_F32, N};
         desc.parts = &part;
         desc.shift = shifts[s];
         g_autoptr(ops_weight) w = ops_weight_new(env->o, &desc, &error);

@@ -224,7 +224,8 @@ info_of(guint64 index)
 {
     net_device_info info = {.index = (uint32_t) index, .free_bytes = 1 << 30};
     g_strlcpy(info.name, device_names[index], sizeof info.name);
-    info.f16 = !g_str_equal(info.name, "Fake CPU");
+    info.is_cpu = g_str_equal(info.name, "Fake CPU");
+    info.f16 = !info.is_cpu;
     return info;
 }
 

@@ -351,6 +351,29 @@ test_device_without_f16(void)
     tiny_model_remove(g_steal_pointer(&folder));
 }
 
+/* A frame and a prompt at the load, but for a large model on a CPU, where that takes minutes. */
+static void
+test_warm_up(void)
+{
+    char *folder = tiny_model_make(NULL);
+    for (int large = 0; large < 2; large++) {
+        for (int cpu = 0; cpu < 2; cpu++) {
+            fake_net_reset();
+            if (large)
+                fake_net_set_needs((uint64_t) 800 << 20, (uint64_t) 800 << 20);
+            fusion_model_options o = {.folder = folder, .device = cpu ? "Fake CPU" : "Fake GPU"};
+            fusion_model *m = open_with(&o);
+            GError *error = NULL;
+            fusion_model_wait(m, NULL, &error);
+            g_assert_no_error(error);
+            g_assert_cmpuint(fake_net_get_counts().encodes, ==, !(large && cpu));
+            g_assert_cmpuint(fake_net_get_counts().prefills, ==, !(large && cpu));
+            fusion_model_unref(m);
+        }
+    }
+    tiny_model_remove(folder);
+}
+
 static void
 test_memory(void)
 {
@@ -463,6 +486,7 @@ main(int argc, char **argv)
     g_test_add_func("/model/refused", test_refused);
     g_test_add_func("/model/refused-files", test_refused_files);
     g_test_add_func("/model/device-without-f16", test_device_without_f16);
+    g_test_add_func("/model/warm-up", test_warm_up);
     g_test_add_func("/model/memory", test_memory);
     g_test_add_func("/model/generation-config", test_generation_of_the_model);
     g_test_add_func("/model/default", test_default_model);
