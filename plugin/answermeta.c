@@ -10,6 +10,8 @@ struct _VqaAnswer {
     char *json;              /* likewise, and without the closing brace */
     char *text;
     GstClockTime running_time;
+    gboolean has_detection;
+    VqaDetection detection;
 };
 
 void
@@ -56,6 +58,19 @@ add_head(cJSON *o, const VqaAnswerFields *f)
         cJSON_AddNullToObject(o, "timestamp_seconds");
 }
 
+static void
+add_region(cJSON *o, const VqaAnswerFields *f)
+{
+    static const char *const sides[] = {"x", "y", "w", "h"};
+    cJSON *region = cJSON_AddObjectToObject(o, "region");
+    for (guint i = 0; i < 4; i++)
+        cJSON_AddNumberToObject(region, sides[i], f->region[i]);
+    if (f->detection && f->detection->track)
+        add_u64(region, "id", f->detection->track);
+    if (f->detection && f->detection->label)
+        cJSON_AddStringToObject(region, "label", f->detection->label);
+}
+
 /* Frees the object. */
 static char *
 print_open(cJSON *o)
@@ -100,10 +115,7 @@ json_without_age(const VqaAnswerFields *f)
     cJSON_AddStringToObject(o, "utc", f->utc);
     cJSON_AddNumberToObject(o, "tokens", f->tokens);
     cJSON_AddBoolToObject(o, "truncated", f->truncated);
-    static const char *const sides[] = {"x", "y", "w", "h"};
-    cJSON *region = cJSON_AddObjectToObject(o, "region");
-    for (guint i = 0; i < 4; i++)
-        cJSON_AddNumberToObject(region, sides[i], f->region[i]);
+    add_region(o, f);
     cJSON_AddStringToObject(o, "model", f->model);
     if (f->tag)
         cJSON_AddStringToObject(o, "tag", f->tag);
@@ -138,6 +150,7 @@ alert_json_without_age(const VqaAlertFields *f, const VqaAnswerFields *a)
     add_u64(o, "count", f->count);
     add_u64(o, "withheld", f->withheld);
     cJSON_AddStringToObject(o, "utc", a->utc);
+    add_region(o, a);
     add_text(o, "snapshot", f->snapshot);
     add_text(o, "lookback", f->lookback);
     cJSON_AddStringToObject(o, "model", a->model);
@@ -161,6 +174,25 @@ set_choices(GstStructure *s, const VqaAnswerFields *f)
     gst_structure_take_value(s, "choices", &array);
 }
 
+static void
+set_region(VqaAnswer *a, const VqaAnswerFields *f)
+{
+    GstStructure *region = gst_structure_new("region", "x", G_TYPE_DOUBLE, f->region[0], "y",
+                                             G_TYPE_DOUBLE, f->region[1], "w", G_TYPE_DOUBLE,
+                                             f->region[2], "h", G_TYPE_DOUBLE, f->region[3], NULL);
+    if (f->detection) {
+        a->has_detection = TRUE;
+        a->detection = *f->detection;
+        a->detection.meta = NULL;
+        if (a->detection.track)
+            gst_structure_set(region, "id", G_TYPE_UINT64, a->detection.track, NULL);
+        if (a->detection.label)
+            gst_structure_set(region, "label", G_TYPE_STRING, a->detection.label, NULL);
+    }
+    gst_structure_set(a->structure, "region", GST_TYPE_STRUCTURE, region, NULL);
+    gst_structure_free(region);
+}
+
 VqaAnswer *
 vqa_answer_new(const VqaAnswerFields *f)
 {
@@ -169,21 +201,17 @@ vqa_answer_new(const VqaAnswerFields *f)
     a->running_time = f->running_time;
     a->text = g_strdup(f->answer);
     a->json = json_without_age(f);
-    GstStructure *region = gst_structure_new("region", "x", G_TYPE_DOUBLE, f->region[0], "y",
-                                             G_TYPE_DOUBLE, f->region[1], "w", G_TYPE_DOUBLE,
-                                             f->region[2], "h", G_TYPE_DOUBLE, f->region[3], NULL);
     a->structure = gst_structure_new(
         VQA_ANSWER_META, "id", G_TYPE_UINT64, f->id, "stream", G_TYPE_STRING, f->stream, "question",
         G_TYPE_STRING, f->question, "answer", G_TYPE_STRING, f->answer, "final", G_TYPE_BOOLEAN,
         f->final, "confidence", G_TYPE_DOUBLE, f->confidence, "pts", G_TYPE_UINT64, f->pts,
         "running-time", G_TYPE_UINT64, f->running_time, "latency", G_TYPE_UINT64, f->latency, "age",
         G_TYPE_UINT64, f->age, "utc", G_TYPE_STRING, f->utc, "tokens", G_TYPE_UINT, f->tokens,
-        "truncated", G_TYPE_BOOLEAN, f->truncated, "region", GST_TYPE_STRUCTURE, region, "model",
-        G_TYPE_STRING, f->model, NULL);
+        "truncated", G_TYPE_BOOLEAN, f->truncated, "model", G_TYPE_STRING, f->model, NULL);
     if (f->tag)
         gst_structure_set(a->structure, "tag", G_TYPE_STRING, f->tag, NULL);
+    set_region(a, f);
     set_choices(a->structure, f);
-    gst_structure_free(region);
     return a;
 }
 
@@ -205,6 +233,7 @@ vqa_alert_new(const VqaAlertFields *f, const VqaAnswerFields *answer)
         answer->pts, "running-time", G_TYPE_UINT64, answer->running_time, "count", G_TYPE_UINT64,
         f->count, "withheld", G_TYPE_UINT64, f->withheld, "utc", G_TYPE_STRING, answer->utc,
         "model", G_TYPE_STRING, answer->model, NULL);
+    set_region(a, answer);
     if (f->snapshot)
         gst_structure_set(a->structure, "snapshot", G_TYPE_STRING, f->snapshot, NULL);
     if (f->lookback)
@@ -260,6 +289,22 @@ GstClockTime
 vqa_answer_running_time(const VqaAnswer *a)
 {
     return a->running_time;
+}
+
+const VqaDetection *
+vqa_answer_detection(const VqaAnswer *a)
+{
+    return a->has_detection ? &a->detection : NULL;
+}
+
+void
+vqa_answer_relate(const VqaAnswer *a, GstVideoRegionOfInterestMeta *meta)
+{
+    GstStructure *param = gst_structure_new_empty(VQA_ANSWER_META);
+    static const char *const fields[] = {"id", "question", "answer", "confidence"};
+    for (guint i = 0; i < G_N_ELEMENTS(fields); i++)
+        gst_structure_set_value(param, fields[i], gst_structure_get_value(a->structure, fields[i]));
+    gst_video_region_of_interest_meta_add_param(meta, param);
 }
 
 static GstClockTime

@@ -7,6 +7,7 @@
 
 #include <gst/gst.h>
 
+#include "detection.h"
 #include "fusion.h"
 
 G_BEGIN_DECLS
@@ -31,7 +32,8 @@ typedef struct {
     GstClockTime latency;           /* from asking to this answer */
     GstClockTime age;               /* for the bus message; frames carry their own */
     guint tokens;
-    double region[4]; /* x, y, w, h as fractions of the asked frame */
+    double region[4];              /* x, y, w, h as fractions of the asked frame */
+    const VqaDetection *detection; /* that is the region, or NULL; adds `id` and `label` to it */
     const fusion_metrics *metrics;
 } VqaAnswerFields;
 
@@ -50,6 +52,11 @@ const char *vqa_answer_text(const VqaAnswer *answer);
 /* The array of {label, probability}, maybe empty; belongs to the answer. */
 const GValue *vqa_answer_choices(const VqaAnswer *answer);
 GstClockTime vqa_answer_running_time(const VqaAnswer *answer);
+/* What it is about, or NULL: not a detection. Without the metadata, which is on another buffer. */
+const VqaDetection *vqa_answer_detection(const VqaAnswer *answer);
+/* Relates the answer to a region of interest on a writable buffer: as a parameter `fusion-answer`
+ * of it, with id, question, answer and confidence. */
+void vqa_answer_relate(const VqaAnswer *answer, GstVideoRegionOfInterestMeta *meta);
 
 /* Fills `into` with the fields `answers` and `json`: an array of structures, and the same as JSON,
  * one object a line. Ages are reckoned from running_time (GST_CLOCK_TIME_NONE: 0). What other

@@ -8,9 +8,8 @@ vqa_frame_image_clear(VqaFrameImage *image)
     g_clear_pointer(&image->pixels, g_bytes_unref);
 }
 
-/* The rectangle to show, always inside the frame. */
-static GstVideoRectangle
-crop_of(GstBuffer *buffer, const GstVideoInfo *info)
+GstVideoRectangle
+vqa_frame_visible(GstBuffer *buffer, const GstVideoInfo *info)
 {
     GstVideoRectangle r = {0, 0, GST_VIDEO_INFO_WIDTH(info), GST_VIDEO_INFO_HEIGHT(info)};
     GstVideoCropMeta *meta = gst_buffer_get_video_crop_meta(buffer);
@@ -59,7 +58,7 @@ fusion_frame *
 vqa_frame_image_convert(VqaFrameImage *image, GstBuffer *buffer, const GstVideoInfo *info,
                         const double region[4], GError **error)
 {
-    GstVideoRectangle crop = crop_of(buffer, info);
+    GstVideoRectangle crop = vqa_frame_visible(buffer, info);
     cut(&crop.x, &crop.w, region[0], region[2]);
     cut(&crop.y, &crop.h, region[1], region[3]);
     if (!prepare(image, info, crop)) {

@@ -16,6 +16,9 @@ typedef struct {
     GBytes *pixels; /* of the last picture, described by `out`; until the next one */
 } VqaFrameImage;
 
+/* The rectangle of the frame that is to be seen: the GstVideoCropMeta's, inside the frame. */
+GstVideoRectangle vqa_frame_visible(GstBuffer *buffer, const GstVideoInfo *info);
+
 void vqa_frame_image_clear(VqaFrameImage *image);
 
 /* The picture of a region (x, y, w, h as fractions, at least a pixel is left) of the buffer (of its

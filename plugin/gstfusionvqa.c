@@ -116,7 +116,16 @@ choose(GstFusionVqa *self, GstBuffer *buffer, GstClockTime running_time)
 {
     if (!self->have_info)
         return NULL;
-    g_autoptr(GPtrArray) due = questions_due(self, running_time);
+    const VqaConfig *c = &self->config;
+    g_autoptr(GArray) detections = NULL;
+    if (c->regions == VQA_REGIONS_DETECTIONS) {
+        detections = vqa_detections_on(buffer, &self->info, c->max_regions);
+        /* Nothing to ask about: the next frame that has something is as due as this one was. */
+        if (!detections->len && !self->asks->len)
+            return NULL;
+    }
+    g_autoptr(GPtrArray) due =
+        detections && !detections->len ? g_ptr_array_new() : questions_due(self, running_time);
     if (!due->len && !self->asks->len)
         return NULL;
     /* What the frame that gives way was to be asked, this one is. */
@@ -136,9 +145,10 @@ choose(GstFusionVqa *self, GstBuffer *buffer, GstClockTime running_time)
         if (g_ptr_array_find(due, q, NULL))
             g_ptr_array_add(job->questions, vqa_question_ref(q));
     }
+    job->open = self->asks->len + job->questions->len * (detections ? detections->len : 1);
+    job->detections = g_steal_pointer(&detections);
     g_ptr_array_extend_and_steal(job->questions, g_steal_pointer(&self->asks));
     self->asks = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
-    job->open = job->questions->len;
     self->counters.chosen++;
     self->pending = vqa_job_ref(job);
     g_cond_broadcast(&self->cond);
@@ -196,6 +206,34 @@ send_caption(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding, int fps_n
     vqa_text_pad_frame(text, GST_BUFFER_PTS(buffer), GST_BUFFER_DURATION(buffer), caption, period);
 }
 
+/* With the lock. */
+static GPtrArray *
+collect_riding(GstFusionVqa *self, GstBuffer *buffer, GstClockTime running_time)
+{
+    g_autoptr(GArray) detections = NULL;
+    if (self->config.regions == VQA_REGIONS_DETECTIONS && self->have_info)
+        detections = vqa_detections_on(buffer, &self->info, G_MAXUINT);
+    return vqa_rider_collect(&self->rider, running_time, self->config.answer_timeout, detections);
+}
+
+/* Answers about detections also belong to the regions of interest themselves. */
+static void
+relate(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding)
+{
+    g_autoptr(GArray) detections = NULL;
+    for (guint i = 0; i < riding->len; i++) {
+        const VqaAnswer *answer = g_ptr_array_index(riding, i);
+        const VqaDetection *about = vqa_answer_detection(answer);
+        if (!about)
+            continue;
+        if (!detections)
+            detections = vqa_detections_on(buffer, &self->info, G_MAXUINT);
+        int k = vqa_detection_find(detections, about);
+        if (k >= 0)
+            vqa_answer_relate(answer, g_array_index(detections, VqaDetection, k).meta);
+    }
+}
+
 static GstFlowReturn
 chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
 {
@@ -229,7 +267,7 @@ chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
     else if (self->failed)
         flow = GST_FLOW_ERROR;
     else
-        riding = vqa_rider_collect(&self->rider, running_time, self->config.answer_timeout);
+        riding = collect_riding(self, buffer, running_time);
     if (flow == GST_FLOW_OK && self->alerts->len)
         alerts = vqa_alerts_collect(self, stream_time_of(self, buffer, running_time));
     int fps_n = self->config.fps_n, fps_d = self->config.fps_d;
@@ -251,6 +289,7 @@ chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         if (riding) {
             vqa_answers_attach(buffer, stream, riding, running_time);
             vqa_analytics_attach(buffer, riding);
+            relate(self, buffer, riding);
         }
         if (alerts)
             vqa_alerts_attach(buffer, stream, alerts, running_time);

@@ -21,7 +21,7 @@ G_DECLARE_FINAL_TYPE(GstFusionVqa, gst_fusion_vqa, GST, FUSION_VQA, GstElement)
 GST_ELEMENT_REGISTER_DECLARE(fusionvqa)
 
 typedef enum { VQA_MODE_AUTO, VQA_MODE_LIVE, VQA_MODE_WAIT } VqaMode;
-typedef enum { VQA_REGIONS_FRAME, VQA_REGIONS_ZONE } VqaRegions;
+typedef enum { VQA_REGIONS_FRAME, VQA_REGIONS_ZONE, VQA_REGIONS_DETECTIONS } VqaRegions;
 
 /* The custom event that asks, from either side: fields question (string, as property prompt), and
  * if wanted stream (the element's name; else the first element that it meets) and tag (comes back
@@ -34,7 +34,9 @@ typedef struct {
     char *alert, *alert_snapshot, *prompt_file, *zone_text;
     VqaRegions regions;
     double zone[4]; /* x, y, w, h as fractions; w 0: none that could be read */
-    double scene_threshold;
+    double scene_threshold, region_margin;
+    GstClockTime region_interval;
+    guint max_regions;
     guint context_turns;
     char **prompts, **choices; /* or NULL */
     fusion_precision precision;
@@ -54,10 +56,12 @@ typedef struct {
     guint64 epoch; /* of the element when it was chosen: a flush makes what is older void */
     GstClockTime pts, duration, running_time, stream_time;
     char *utc;
-    double region[4];     /* that is shown to the model: x, y, w, h as fractions of the frame */
-    GPtrArray *questions; /* VqaQuestion */
-    guint open;           /* questions without their last answer */
-    GBytes *pixels;       /* the picture, if alerts want to save it; the worker's alone */
+    double region[4];   /* that is shown to the model: x, y, w, h as fractions of the frame */
+    GArray *detections; /* VqaDetection, or NULL: not asked about */
+    GPtrArray
+        *questions; /* VqaQuestion; standing ones are asked of each detection, if there are some */
+    guint open;     /* questions without their last answer */
+    GBytes *pixels; /* the picture, if alerts want to save it; the worker's alone */
     GstVideoInfo picture; /* what it is */
     gboolean done;
 } VqaJob;
@@ -70,7 +74,7 @@ typedef struct {
 
 typedef struct {
     guint64 frames, chosen, submitted, skipped, asked, answered, failed, cancelled, alerts,
-        unchanged;
+        unchanged, cached;
     double load_ms, convert_ms, latency_ms, latency_max_ms; /* convert, latency: sums */
     guint64 converted;
     fusion_metrics last;
@@ -220,7 +224,8 @@ void vqa_alerts_add_questions(GstFusionVqa *self, GPtrArray *list);
 void vqa_alerts_reset(GstFusionVqa *self);
 /* Takes the answer to a standing question; the alerts that it raises, or NULL. With the lock. */
 GPtrArray *vqa_alerts_update(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *question,
-                             const fusion_answer *answer, GstClockTime latency);
+                             const VqaDetection *detection, const fusion_answer *answer,
+                             GstClockTime latency);
 /* Saves pictures, tells on the bus, and lets the alerts ride. On the worker, without the lock. */
 void vqa_alerts_raise(GstFusionVqa *self, GPtrArray *raised, VqaJob *job,
                       const VqaAnswerFields *answer);
@@ -228,6 +233,8 @@ void vqa_alerts_raise(GstFusionVqa *self, GPtrArray *raised, VqaJob *job,
 GPtrArray *vqa_alerts_collect(GstFusionVqa *self, GstClockTime time);
 
 /* ---- vqasnapshot.c: pictures for alerts, on the worker, without the lock */
+/* TRUE if rules and properties could want one. */
+gboolean vqa_wants_picture(GstFusionVqa *self);
 /* Keeps what alerts may want of the job's picture. Takes the pixels. */
 void vqa_keep_picture(GstFusionVqa *self, VqaJob *job, GBytes *pixels, const GstVideoInfo *info);
 /* Writes the files that the properties ask for; sets the paths of those that were written. */

@@ -5,7 +5,10 @@
 
 typedef struct {
     char *key;
-    gboolean asked; /* once; else a standing question's */
+    gboolean asked;    /* once; else a standing question's */
+    gboolean region;   /* about a detection */
+    guint64 track;     /* of which; 0: none */
+    GstClockTime seen; /* running time of the last frame with it */
     VqaAnswer *answer;
     guint64 seq;
 } Slot;
@@ -142,7 +145,7 @@ find(GPtrArray *slots, const char *key, gboolean asked)
 {
     for (guint i = 0; i < slots->len; i++) {
         Slot *slot = g_ptr_array_index(slots, i);
-        if (slot->asked == asked && strcmp(slot->key, key) == 0)
+        if (slot->asked == asked && !slot->region && strcmp(slot->key, key) == 0)
             return slot;
     }
     return NULL;
@@ -184,11 +187,13 @@ vqa_rider_set_questions(VqaRider *rider, GPtrArray *questions)
     }
     for (guint i = 0; i < old->len; i++) {
         Slot *before = g_ptr_array_index(old, i);
-        if (!before->asked)
+        if (!before->asked && !(before->region && find(rider->slots, before->key, FALSE)))
             continue;
-        Slot *slot = add(rider->slots, before->key, TRUE);
-        slot->answer = g_steal_pointer(&before->answer);
-        slot->seq = before->seq;
+        Slot *slot = add(rider->slots, before->key, before->asked);
+        g_autofree char *key = slot->key;
+        *slot = *before;
+        slot->key = g_steal_pointer(&key);
+        before->answer = NULL;
     }
     g_ptr_array_unref(old);
 }
@@ -199,9 +204,72 @@ vqa_rider_flush(VqaRider *rider)
     for (guint i = rider->slots->len; i-- > 0;) {
         Slot *slot = g_ptr_array_index(rider->slots, i);
         g_clear_pointer(&slot->answer, vqa_answer_unref);
-        if (slot->asked)
+        if (slot->asked || slot->region)
             g_ptr_array_remove_index(rider->slots, i);
     }
+}
+
+static Slot *
+find_track(const VqaRider *rider, const char *key, guint64 track)
+{
+    for (guint i = 0; track && i < rider->slots->len; i++) {
+        Slot *slot = g_ptr_array_index(rider->slots, i);
+        if (slot->region && slot->track == track && strcmp(slot->key, key) == 0)
+            return slot;
+    }
+    return NULL;
+}
+
+/* Of the same question without a track, about an older frame; and what was not seen for the longest
+ * time, if there are too many. */
+static void
+make_room_for_region(VqaRider *rider, const char *key, guint64 track, guint64 seq)
+{
+    guint n = 0, oldest = 0;
+    GstClockTime seen = GST_CLOCK_TIME_NONE;
+    for (guint i = rider->slots->len; i-- > 0;) {
+        const Slot *slot = g_ptr_array_index(rider->slots, i);
+        if (!slot->region)
+            continue;
+        if (!track && !slot->track && slot->seq < seq && strcmp(slot->key, key) == 0) {
+            g_ptr_array_remove_index(rider->slots, i);
+            oldest -= oldest > i;
+            continue;
+        }
+        n++;
+        if (slot->seen <= seen) {
+            seen = slot->seen;
+            oldest = i;
+        }
+    }
+    if (n >= VQA_REGIONS_MOST)
+        g_ptr_array_remove_index(rider->slots, oldest);
+}
+
+static Slot *
+region_slot(VqaRider *rider, const char *key, const VqaDetection *d, guint64 seq, GstClockTime at)
+{
+    Slot *slot = find_track(rider, key, d->track);
+    if (slot)
+        return slot;
+    make_room_for_region(rider, key, d->track, seq);
+    slot = add(rider->slots, key, FALSE);
+    slot->region = TRUE;
+    slot->track = d->track;
+    slot->seen = at;
+    return slot;
+}
+
+gboolean
+vqa_rider_knows(const VqaRider *rider, const VqaQuestion *question, guint64 track,
+                GstClockTime running_time, GstClockTime interval)
+{
+    const Slot *slot = find_track(rider, question->key, track);
+    if (!slot || !slot->answer)
+        return FALSE;
+    GstClockTime at = vqa_answer_running_time(slot->answer);
+    return GST_CLOCK_TIME_IS_VALID(at) && GST_CLOCK_TIME_IS_VALID(running_time) &&
+           running_time >= at && running_time - at < interval;
 }
 
 void
@@ -214,6 +282,9 @@ vqa_rider_put(VqaRider *rider, const VqaQuestion *question, guint64 seq, VqaAnsw
         make_room(rider->slots);
         slot = add(rider->slots, question->key, TRUE);
     }
+    const VqaDetection *d = vqa_answer_detection(answer);
+    if (d && slot && !asked)
+        slot = region_slot(rider, question->key, d, seq, vqa_answer_running_time(answer));
     if (!slot || (slot->answer && slot->seq > seq))
         return;
     g_clear_pointer(&slot->answer, vqa_answer_unref);
@@ -222,7 +293,8 @@ vqa_rider_put(VqaRider *rider, const VqaQuestion *question, guint64 seq, VqaAnsw
 }
 
 GPtrArray *
-vqa_rider_collect(VqaRider *rider, GstClockTime running_time, GstClockTime timeout)
+vqa_rider_collect(VqaRider *rider, GstClockTime running_time, GstClockTime timeout,
+                  const GArray *detections)
 {
     GPtrArray *found = NULL;
     for (guint i = 0; i < rider->slots->len;) {
@@ -234,12 +306,18 @@ vqa_rider_collect(VqaRider *rider, GstClockTime running_time, GstClockTime timeo
         if (GST_CLOCK_TIME_IS_VALID(most) && GST_CLOCK_TIME_IS_VALID(at) &&
             GST_CLOCK_TIME_IS_VALID(running_time) && running_time > at && running_time - at > most)
             g_clear_pointer(&slot->answer, vqa_answer_unref);
-        if (!slot->answer && slot->asked) {
+        gboolean here = !slot->region || !slot->answer ||
+                        vqa_detection_find(detections, vqa_answer_detection(slot->answer)) >= 0;
+        if (slot->region && here)
+            slot->seen = running_time;
+        gboolean lost = slot->region && running_time > slot->seen &&
+                        running_time - slot->seen > VQA_REGION_KEPT;
+        if (lost || (!slot->answer && (slot->asked || slot->region))) {
             g_ptr_array_remove_index(rider->slots, i);
             continue;
         }
         i++;
-        if (!slot->answer)
+        if (!slot->answer || !here)
             continue;
         if (!found)
             found = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);

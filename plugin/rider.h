@@ -13,6 +13,9 @@ G_BEGIN_DECLS
 
 #define VQA_ASKED_RIDES (10 * GST_SECOND)
 #define VQA_ASKED_MOST 16 /* at once; the oldest leaves */
+#define VQA_REGIONS_MOST 256
+#define VQA_REGION_KEPT (60 * GST_SECOND) /* an object that was not seen for so long is forgotten  \
+                                           */
 
 /* A question that is asked of every chosen frame, or once (`asked_id` > 0: the id that the action
  * signal `ask` returned). Counted, and immutable but for the last group. */
@@ -56,10 +59,17 @@ void vqa_rider_set_questions(VqaRider *rider, GPtrArray *questions);
 /* Forgets all answers. */
 void vqa_rider_flush(VqaRider *rider);
 /* The newest answer; `seq` is its frame's number, an older frame's answer changes nothing. Ignored
- * if the question is not a standing one any more. */
+ * if the question is not a standing one any more. An answer about a detection has a place of its
+ * own for every tracked object; those about detections without a track make way for a newer
+ * frame's. */
 void vqa_rider_put(VqaRider *rider, const VqaQuestion *question, guint64 seq, VqaAnswer *answer);
 /* The answers for a frame at running_time, in the questions' order (VqaAnswer, free with
- * g_ptr_array_unref), or NULL if none; those older than timeout leave for good. */
-GPtrArray *vqa_rider_collect(VqaRider *rider, GstClockTime running_time, GstClockTime timeout);
+ * g_ptr_array_unref), or NULL if none; those older than timeout leave for good. About detections:
+ * those of which the frame has one that is the same thing. */
+GPtrArray *vqa_rider_collect(VqaRider *rider, GstClockTime running_time, GstClockTime timeout,
+                             const GArray *detections);
+/* TRUE if the tracked object has an answer to the question that is younger than `interval`. */
+gboolean vqa_rider_knows(const VqaRider *rider, const VqaQuestion *question, guint64 track,
+                         GstClockTime running_time, GstClockTime interval);
 
 G_END_DECLS

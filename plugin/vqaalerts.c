@@ -16,10 +16,56 @@ struct _VqaAlert {
     gatomicrefcount refs;
     VqaAlertRule *rule;
     fusion_question *question; /* asked if no other question has its text */
+    GHashTable *watched;       /* guint64 -> Watched: by tracked object, 0 for the frame */
+    guint64 count;
+};
+
+typedef struct {
+    guint64 track;
     VqaAlertState state;
     GstClockTime period; /* the longest that its answers may need to come, as last seen */
     VqaAnswer *riding;   /* the last alert, told */
-};
+} Watched;
+
+/* Tracked objects come and go. */
+#define MOST_WATCHED 1024
+
+/* A rule that was met just now. */
+typedef struct {
+    VqaAlert *alert;
+    guint64 track, count;
+    VqaAlertState state;
+} Raised;
+
+static void
+watched_free(gpointer data)
+{
+    Watched *w = data;
+    vqa_answer_unref(w->riding);
+    g_free(w);
+}
+
+/* Room is made by what was not answered about for the longest time. */
+static Watched *
+watched_for(VqaAlert *a, guint64 track)
+{
+    Watched *w = g_hash_table_lookup(a->watched, &track);
+    if (w)
+        return w;
+    if (g_hash_table_size(a->watched) >= MOST_WATCHED) {
+        GHashTableIter iter;
+        Watched *each, *oldest = NULL;
+        g_hash_table_iter_init(&iter, a->watched);
+        while (g_hash_table_iter_next(&iter, NULL, (gpointer *) &each))
+            oldest = !oldest || each->state.last < oldest->state.last ? each : oldest;
+        g_hash_table_remove(a->watched, &oldest->track);
+    }
+    w = g_new0(Watched, 1);
+    w->track = track;
+    vqa_alert_state_reset(&w->state);
+    g_hash_table_insert(a->watched, &w->track, w);
+    return w;
+}
 
 static VqaAlert *
 alert_ref(VqaAlert *a)
@@ -35,8 +81,15 @@ vqa_alert_unref(VqaAlert *a)
         return;
     vqa_alert_rule_free(a->rule);
     fusion_question_free(a->question);
-    vqa_answer_unref(a->riding);
+    g_hash_table_unref(a->watched);
     g_free(a);
+}
+
+static void
+raised_free(gpointer data)
+{
+    vqa_alert_unref(((Raised *) data)->alert);
+    g_free(data);
 }
 
 /* ---- what an answer says about a label */
@@ -122,7 +175,7 @@ vqa_alerts_parse(const char *text, GError **error)
         g_atomic_ref_count_init(&a->refs);
         a->rule = g_steal_pointer(&rules->pdata[i]);
         a->question = question;
-        vqa_alert_state_reset(&a->state);
+        a->watched = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, watched_free);
         g_ptr_array_add(alerts, a);
     }
     return g_steal_pointer(&alerts);
@@ -158,16 +211,18 @@ vqa_alerts_reset(GstFusionVqa *self)
 {
     for (guint i = 0; i < self->alerts->len; i++) {
         VqaAlert *a = g_ptr_array_index(self->alerts, i);
-        vqa_alert_state_reset(&a->state);
-        g_clear_pointer(&a->riding, vqa_answer_unref);
+        g_hash_table_remove_all(a->watched);
     }
 }
 
 GPtrArray *
 vqa_alerts_update(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *question,
-                  const fusion_answer *answer, GstClockTime latency)
+                  const VqaDetection *detection, const fusion_answer *answer, GstClockTime latency)
 {
     GPtrArray *raised = NULL;
+    /* Nobody knows whether the next one is the same thing. */
+    if (detection && !detection->track)
+        return NULL;
     const VqaConfig *c = &self->config;
     int fps_n = question->fps_d ? question->fps_n : c->fps_n;
     int fps_d = question->fps_d ? question->fps_d : c->fps_d;
@@ -177,16 +232,21 @@ vqa_alerts_update(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *ques
         if (strcmp(a->question->text, question->question->text) != 0)
             continue;
         /* On a device that needs longer, answers are that far apart. */
-        a->period = MAX(period, latency);
-        VqaAlertOutcome outcome = vqa_alert_state_update(&a->state, a->rule, vqa_job_time(job),
-                                                         value_for(a->rule, answer), a->period);
+        Watched *w = watched_for(a, detection ? detection->track : 0);
+        w->period = MAX(period, latency);
+        if (detection)
+            w->period = MAX(w->period, c->region_interval);
+        VqaAlertOutcome outcome = vqa_alert_state_update(&w->state, a->rule, vqa_job_time(job),
+                                                         value_for(a->rule, answer), w->period);
         if (outcome == VQA_ALERT_CLEARED)
             GST_INFO_OBJECT(self, "alert \"%s\" has ended", a->rule->name);
         if (outcome != VQA_ALERT_RAISED)
             continue;
         if (!raised)
-            raised = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_alert_unref);
-        g_ptr_array_add(raised, alert_ref(a));
+            raised = g_ptr_array_new_with_free_func(raised_free);
+        Raised *r = g_new(Raised, 1);
+        *r = (Raised){alert_ref(a), w->track, ++a->count, w->state};
+        g_ptr_array_add(raised, r);
     }
     return raised;
 }
@@ -195,7 +255,8 @@ void
 vqa_alerts_raise(GstFusionVqa *self, GPtrArray *raised, VqaJob *job, const VqaAnswerFields *answer)
 {
     for (guint i = 0; i < raised->len; i++) {
-        VqaAlert *a = g_ptr_array_index(raised, i);
+        const Raised *r = g_ptr_array_index(raised, i);
+        VqaAlert *a = r->alert;
         g_autofree char *snapshot = NULL, *lookback = NULL;
         vqa_save_snapshot(self, job, a->rule->name, answer->stream, &snapshot, &lookback);
 
@@ -204,20 +265,21 @@ vqa_alerts_raise(GstFusionVqa *self, GPtrArray *raised, VqaJob *job, const VqaAn
             .id = ++self->last_id,
             .name = a->rule->name,
             .label = a->rule->label,
-            .probability = a->state.value,
+            .probability = r->state.value,
             .threshold = a->rule->level,
-            .since = a->state.since,
+            .since = r->state.since,
             .stream_time = vqa_job_time(job),
-            .count = a->state.n_raised,
-            .withheld = a->state.n_withheld,
+            .count = r->count,
+            .withheld = r->state.n_withheld,
             .snapshot = snapshot,
             .lookback = lookback,
         };
         VqaAnswer *told = vqa_alert_new(&fields, answer);
         gboolean current = job->epoch == self->epoch;
         if (current) {
-            g_clear_pointer(&a->riding, vqa_answer_unref);
-            a->riding = vqa_answer_ref(told);
+            Watched *w = watched_for(a, r->track);
+            g_clear_pointer(&w->riding, vqa_answer_unref);
+            w->riding = vqa_answer_ref(told);
             self->counters.alerts++;
         }
         g_mutex_unlock(&self->lock);
@@ -233,11 +295,16 @@ vqa_alerts_collect(GstFusionVqa *self, GstClockTime time)
     GPtrArray *active = NULL;
     for (guint i = 0; i < self->alerts->len; i++) {
         const VqaAlert *a = g_ptr_array_index(self->alerts, i);
-        if (!a->riding || !vqa_alert_state_is_active(&a->state, a->rule, time, a->period))
-            continue;
-        if (!active)
-            active = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
-        g_ptr_array_add(active, vqa_answer_ref(a->riding));
+        GHashTableIter iter;
+        Watched *w;
+        g_hash_table_iter_init(&iter, a->watched);
+        while (g_hash_table_iter_next(&iter, NULL, (gpointer *) &w)) {
+            if (!w->riding || !vqa_alert_state_is_active(&w->state, a->rule, time, w->period))
+                continue;
+            if (!active)
+                active = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+            g_ptr_array_add(active, vqa_answer_ref(w->riding));
+        }
     }
     return active;
 }

@@ -65,6 +65,7 @@ vqa_job_unref(VqaJob *job)
         return;
     gst_clear_buffer(&job->buffer);
     g_ptr_array_unref(job->questions);
+    g_clear_pointer(&job->detections, g_array_unref);
     g_clear_pointer(&job->pixels, g_bytes_unref);
     g_free(job->utc);
     g_free(job);

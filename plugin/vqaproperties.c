@@ -27,6 +27,9 @@ enum {
     PROP_PROMPT_FILE,
     PROP_REGIONS,
     PROP_ZONE,
+    PROP_REGION_MARGIN,
+    PROP_REGION_INTERVAL,
+    PROP_MAX_REGIONS,
     PROP_SCENE_THRESHOLD,
     PROP_CONTEXT_TURNS,
     PROP_ALERT,
@@ -37,6 +40,9 @@ enum {
 };
 
 #define DEFAULT_MAX_CONTEXT 2048
+#define DEFAULT_REGION_MARGIN 0.1
+#define DEFAULT_REGION_INTERVAL (5 * GST_SECOND)
+#define DEFAULT_MAX_REGIONS 8
 
 static GType
 mode_type(void)
@@ -60,6 +66,7 @@ regions_type(void)
     static const GEnumValue values[] = {
         {VQA_REGIONS_FRAME, "The whole frame", "frame"},
         {VQA_REGIONS_ZONE, "The part that property zone says", "zone"},
+        {VQA_REGIONS_DETECTIONS, "Each GstVideoRegionOfInterestMeta on the frame", "detections"},
         {0, NULL, NULL},
     };
     if (g_once_init_enter(&type))
@@ -91,6 +98,9 @@ vqa_config_init(VqaConfig *c)
     c->device = g_strdup("auto");
     c->fps_n = c->fps_d = 1;
     c->answer_timeout = GST_CLOCK_TIME_NONE;
+    c->region_margin = DEFAULT_REGION_MARGIN;
+    c->region_interval = DEFAULT_REGION_INTERVAL;
+    c->max_regions = DEFAULT_MAX_REGIONS;
     c->max_context = DEFAULT_MAX_CONTEXT;
 }
 
@@ -450,6 +460,15 @@ set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     case PROP_REGIONS:
         c->regions = g_value_get_enum(value);
         break;
+    case PROP_REGION_MARGIN:
+        c->region_margin = g_value_get_double(value);
+        break;
+    case PROP_REGION_INTERVAL:
+        c->region_interval = g_value_get_uint64(value);
+        break;
+    case PROP_MAX_REGIONS:
+        c->max_regions = g_value_get_uint(value);
+        break;
     case PROP_SCENE_THRESHOLD:
         c->scene_threshold = g_value_get_double(value);
         break;
@@ -478,14 +497,14 @@ vqa_stats(GstFusionVqa *self)
         G_TYPE_UINT64, n->asked, "answered", G_TYPE_UINT64, n->answered, "failed", G_TYPE_UINT64,
         n->failed, "cancelled", G_TYPE_UINT64, n->cancelled, "pending", G_TYPE_UINT64,
         n->asked - ended, "alerts", G_TYPE_UINT64, n->alerts, "unchanged", G_TYPE_UINT64,
-        n->unchanged, "load-ms", G_TYPE_DOUBLE, n->load_ms, "convert-ms", G_TYPE_DOUBLE,
-        n->converted ? n->convert_ms / n->converted : 0.0, "latency-ms", G_TYPE_DOUBLE,
-        n->answered ? n->latency_ms / n->answered : 0.0, "latency-max-ms", G_TYPE_DOUBLE,
-        n->latency_max_ms, "queue-ms", G_TYPE_DOUBLE, n->last.queue_ms, "preprocess-ms",
-        G_TYPE_DOUBLE, n->last.preprocess_ms, "global-ms", G_TYPE_DOUBLE, n->last.global_ms,
-        "guided-ms", G_TYPE_DOUBLE, n->last.guided_ms, "prefill-ms", G_TYPE_DOUBLE,
-        n->last.prefill_ms, "decode-ms", G_TYPE_DOUBLE, n->last.decode_ms, "total-ms",
-        G_TYPE_DOUBLE, n->last.total_ms, NULL);
+        n->unchanged, "cached", G_TYPE_UINT64, n->cached, "load-ms", G_TYPE_DOUBLE, n->load_ms,
+        "convert-ms", G_TYPE_DOUBLE, n->converted ? n->convert_ms / n->converted : 0.0,
+        "latency-ms", G_TYPE_DOUBLE, n->answered ? n->latency_ms / n->answered : 0.0,
+        "latency-max-ms", G_TYPE_DOUBLE, n->latency_max_ms, "queue-ms", G_TYPE_DOUBLE,
+        n->last.queue_ms, "preprocess-ms", G_TYPE_DOUBLE, n->last.preprocess_ms, "global-ms",
+        G_TYPE_DOUBLE, n->last.global_ms, "guided-ms", G_TYPE_DOUBLE, n->last.guided_ms,
+        "prefill-ms", G_TYPE_DOUBLE, n->last.prefill_ms, "decode-ms", G_TYPE_DOUBLE,
+        n->last.decode_ms, "total-ms", G_TYPE_DOUBLE, n->last.total_ms, NULL);
 }
 
 static void
@@ -554,6 +573,15 @@ get_property(GObject *object, guint id, GValue *value, GParamSpec *pspec)
         break;
     case PROP_ZONE:
         g_value_set_string(value, c->zone_text);
+        break;
+    case PROP_REGION_MARGIN:
+        g_value_set_double(value, c->region_margin);
+        break;
+    case PROP_REGION_INTERVAL:
+        g_value_set_uint64(value, c->region_interval);
+        break;
+    case PROP_MAX_REGIONS:
+        g_value_set_uint(value, c->max_regions);
         break;
     case PROP_SCENE_THRESHOLD:
         g_value_set_double(value, c->scene_threshold);
@@ -699,6 +727,24 @@ vqa_install_properties(GObjectClass *klass)
                             "With regions=zone: the part to ask about, x,y,w,h as fractions (0 to "
                             "1) of the frame",
                             NULL, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_REGION_MARGIN,
+        g_param_spec_double("region-margin", "Region margin",
+                            "With regions=detections: what is shown of the frame around a "
+                            "detection, on every side, as a part of its width and height",
+                            0, 10, DEFAULT_REGION_MARGIN, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_REGION_INTERVAL,
+        g_param_spec_uint64("region-interval", "Region interval",
+                            "With regions=detections: a tracked object is asked about again only "
+                            "when its answer is this old, in nanoseconds; 0: with every chosen "
+                            "frame",
+                            0, G_MAXINT64, DEFAULT_REGION_INTERVAL, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_MAX_REGIONS,
+        g_param_spec_uint("max-regions", "Max regions",
+                          "With regions=detections: the largest so many of a frame are asked about",
+                          1, 256, DEFAULT_MAX_REGIONS, PLAYING));
     g_object_class_install_property(
         klass, PROP_SCENE_THRESHOLD,
         g_param_spec_double(

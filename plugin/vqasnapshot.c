@@ -14,14 +14,21 @@ warn(GstFusionVqa *self, const GError *error)
                         (NULL));
 }
 
+gboolean
+vqa_wants_picture(GstFusionVqa *self)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+    const char *pattern = self->config.alert_snapshot;
+    return self->alerts->len && pattern && pattern[0];
+}
+
 void
 vqa_keep_picture(GstFusionVqa *self, VqaJob *job, GBytes *pixels, const GstVideoInfo *info)
 {
     g_autoptr(GBytes) taken = pixels;
+    gboolean wanted = vqa_wants_picture(self);
     g_mutex_lock(&self->lock);
-    const VqaConfig *c = &self->config;
-    gboolean wanted = self->alerts->len && c->alert_snapshot && c->alert_snapshot[0];
-    GstClockTime length = c->alert_lookback;
+    GstClockTime length = self->config.alert_lookback;
     g_mutex_unlock(&self->lock);
     if (!wanted || !length || self->lookback_epoch != job->epoch)
         vqa_lookback_clear(&self->lookback);

@@ -18,7 +18,8 @@ typedef struct {
     GstFusionVqa *element; /* freeing the session ends all calls before the element goes */
     VqaJob *job;
     VqaQuestion *question;
-    char *asked; /* its text with the placeholders filled in */
+    const VqaDetection *detection; /* of the job, or NULL */
+    char *asked;                   /* its text with the placeholders filled in */
     guint64 id;
     guint64 scene; /* number of it, 0: none */
     gint64 asked_at;
@@ -82,13 +83,15 @@ close_questions(GstFusionVqa *self, VqaJob *job, guint n)
 }
 
 static gboolean
-ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, fusion_frame *frame, guint64 scene)
+ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, const VqaDetection *detection,
+        fusion_frame *frame, guint64 scene)
 {
     VqaRequest *r = g_new0(VqaRequest, 1);
     g_atomic_ref_count_init(&r->refs);
     r->element = self;
     r->job = vqa_job_ref(job);
     r->question = vqa_question_ref(question);
+    r->detection = detection;
     r->scene = scene;
     r->asked_at = g_get_monotonic_time();
     g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
@@ -137,8 +140,9 @@ ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, fusion_frame *fr
 }
 
 static VqaAnswerFields
-fields_of(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *question, guint64 id,
-          gint64 asked_at, const fusion_answer *a, const char *stream)
+fields_of(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *question,
+          const VqaDetection *detection, guint64 id, gint64 asked_at, const fusion_answer *a,
+          const char *stream)
 {
     VqaAnswerFields fields = {
         .id = id,
@@ -159,7 +163,8 @@ fields_of(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *question, gu
         .tokens = a->n_tokens,
         .metrics = &a->metrics,
     };
-    memcpy(fields.region, job->region, sizeof fields.region);
+    fields.detection = detection;
+    memcpy(fields.region, detection ? detection->rect : job->region, sizeof fields.region);
     return fields;
 }
 
@@ -174,11 +179,11 @@ hold_answer(GstFusionVqa *self, VqaJob *job, VqaQuestion *question)
     g_autoptr(GPtrArray) raised = NULL;
     self->counters.unchanged++;
     if (last && job->epoch == self->epoch)
-        raised = vqa_alerts_update(self, job, question, last, 0);
+        raised = vqa_alerts_update(self, job, question, NULL, last, 0);
     g_mutex_unlock(&self->lock);
     if (raised) {
         const VqaAnswerFields fields =
-            fields_of(self, job, question, id, g_get_monotonic_time(), last, stream);
+            fields_of(self, job, question, NULL, id, g_get_monotonic_time(), last, stream);
         vqa_alerts_raise(self, raised, job, &fields);
     }
     g_mutex_lock(&self->lock);
@@ -235,50 +240,126 @@ is_answered(const GstFusionVqa *self, const VqaJob *job, const VqaQuestion *q, g
            !GST_CLOCK_TIME_IS_VALID(q->last_time) || job->running_time < q->last_time + timeout;
 }
 
-/* Worker, without the lock; job is self->active, and the caller holds a reference. */
-static void
-submit(GstFusionVqa *self, VqaJob *job)
+/* With the lock: the questions of a part of the job; those that the tracked object has answers to
+ * are closed. */
+static GPtrArray *
+questions_of(GstFusionVqa *self, VqaJob *job, const VqaDetection *detection)
 {
-    g_autoptr(GError) error = NULL;
-    gint64 begin = g_get_monotonic_time();
-    g_autoptr(fusion_frame) picture =
-        vqa_frame_image_convert(&self->image, job->buffer, &job->info, job->region, &error);
-    guint n = job->questions->len;
+    GPtrArray *list = g_ptr_array_new();
+    for (guint i = 0; i < job->questions->len; i++) {
+        VqaQuestion *q = g_ptr_array_index(job->questions, i);
+        if (detection ? q->asked_id != 0 : job->detections && !q->asked_id)
+            continue;
+        if (detection && vqa_rider_knows(&self->rider, q, detection->track, job->running_time,
+                                         self->config.region_interval)) {
+            self->counters.cached++;
+            close_questions(self, job, 1);
+        } else {
+            g_ptr_array_add(list, q);
+        }
+    }
+    return list;
+}
 
+static void
+fail_part(GstFusionVqa *self, VqaJob *job, guint n, const char *why)
+{
     g_mutex_lock(&self->lock);
-    gst_clear_buffer(&job->buffer);
+    self->counters.asked += n;
+    self->counters.failed += n;
+    vqa_report_failure(self, why);
+    close_questions(self, job, n);
+    g_mutex_unlock(&self->lock);
+}
+
+static fusion_frame *
+convert(GstFusionVqa *self, const VqaJob *job, const double region[4], GError **error)
+{
+    gint64 begin = g_get_monotonic_time();
+    fusion_frame *frame =
+        vqa_frame_image_convert(&self->image, job->buffer, &job->info, region, error);
+    g_mutex_lock(&self->lock);
     self->counters.convert_ms += (g_get_monotonic_time() - begin) / 1e3;
     self->counters.converted++;
-    if (!picture) {
-        self->counters.asked += n;
-        self->counters.failed += n;
-        vqa_report_failure(self, error->message);
-        close_questions(self, job, n);
-    }
     g_mutex_unlock(&self->lock);
-    if (!picture)
-        return;
-    guint64 scene;
-    g_autoptr(fusion_frame) frame = scene_frame(self, job, picture, &scene);
-    vqa_keep_picture(self, job, g_steal_pointer(&self->image.pixels), &self->image.out);
+    return frame;
+}
 
-    guint i = 0;
-    gboolean stale = FALSE;
+/* All questions about one part of the frame: a detection, or what property regions says. */
+static void
+submit_part(GstFusionVqa *self, VqaJob *job, const VqaDetection *detection)
+{
+    double region[4];
+    g_mutex_lock(&self->lock);
+    gboolean stale = job->epoch != self->epoch;
+    g_autoptr(GPtrArray) questions = questions_of(self, job, detection);
+    guint i = 0, n = questions->len;
+    if (stale && n)
+        close_questions(self, job, n);
+    memcpy(region, job->region, sizeof region);
+    if (detection)
+        vqa_detection_grow(detection, self->config.region_margin, region);
+    g_mutex_unlock(&self->lock);
+    if (stale || !n)
+        return;
+
+    g_autoptr(GError) error = NULL;
+    g_autoptr(fusion_frame) picture = convert(self, job, region, &error);
+    if (!picture) {
+        fail_part(self, job, n, error->message);
+        return;
+    }
+    guint64 scene = 0;
+    g_autoptr(fusion_frame) frame =
+        detection ? fusion_frame_ref(picture) : scene_frame(self, job, picture, &scene);
+    GBytes *pixels = g_steal_pointer(&self->image.pixels);
+    if (detection || job->detections)
+        g_bytes_unref(pixels);
+    else
+        vqa_keep_picture(self, job, pixels, &self->image.out);
+
     while (i < n && !stale) {
-        VqaQuestion *q = g_ptr_array_index(job->questions, i++);
+        VqaQuestion *q = g_ptr_array_index(questions, i++);
         g_mutex_lock(&self->lock);
         gboolean answered = is_answered(self, job, q, scene);
         g_mutex_unlock(&self->lock);
         if (answered)
             hold_answer(self, job, q);
         else
-            ask_one(self, job, q, frame, scene);
+            ask_one(self, job, q, detection, frame, scene);
         g_mutex_lock(&self->lock);
         stale = job->epoch != self->epoch;
         if (stale && i < n)
             close_questions(self, job, n - i);
         g_mutex_unlock(&self->lock);
     }
+}
+
+/* Alerts about detections save the whole frame. */
+static void
+keep_whole(GstFusionVqa *self, VqaJob *job)
+{
+    if (!vqa_wants_picture(self))
+        return;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(fusion_frame) picture = convert(self, job, job->region, &error);
+    if (picture)
+        vqa_keep_picture(self, job, g_steal_pointer(&self->image.pixels), &self->image.out);
+}
+
+/* Worker, without the lock; job is self->active, and the caller holds a reference. */
+static void
+submit(GstFusionVqa *self, VqaJob *job)
+{
+    if (job->detections)
+        keep_whole(self, job);
+    submit_part(self, job, NULL);
+    for (guint i = 0; job->detections && i < job->detections->len; i++)
+        submit_part(self, job, &g_array_index(job->detections, VqaDetection, i));
+    g_mutex_lock(&self->lock);
+    gst_clear_buffer(&job->buffer);
+    gboolean stale = job->epoch != self->epoch;
+    g_mutex_unlock(&self->lock);
     /* A flush meanwhile cancelled only what was asked before it. */
     if (stale)
         fusion_session_cancel(self->session, 0);
@@ -327,13 +408,16 @@ static void
 keep_answer(GstFusionVqa *self, const VqaRequest *r, const fusion_answer *a, VqaAnswer *answer)
 {
     VqaQuestion *q = r->question;
-    fusion_answer_free(q->last);
-    q->last = fusion_answer_copy(a);
-    q->last_id = r->id;
-    q->last_time = r->job->running_time;
-    q->scene = r->scene;
-    vqa_turns_add(q->asked_id ? &self->asked_turns : &q->turns, r->asked, a->text,
-                  self->config.context_turns);
+    /* What was said of one thing says nothing about another. */
+    if (!r->detection) {
+        fusion_answer_free(q->last);
+        q->last = fusion_answer_copy(a);
+        q->last_id = r->id;
+        q->last_time = r->job->running_time;
+        q->scene = r->scene;
+        vqa_turns_add(q->asked_id ? &self->asked_turns : &q->turns, r->asked, a->text,
+                      self->config.context_turns);
+    }
     vqa_rider_put(&self->rider, r->question, r->job->seq, answer);
     if (r->job->seq < self->newest_seq)
         return;
@@ -352,7 +436,8 @@ deliver(GstFusionVqa *self, const VqaResult *result)
     g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
     g_autoptr(VqaAnswer) answer = NULL;
     g_autoptr(GPtrArray) raised = NULL;
-    const VqaAnswerFields fields = fields_of(self, job, r->question, r->id, r->asked_at, a, stream);
+    const VqaAnswerFields fields =
+        fields_of(self, job, r->question, r->detection, r->id, r->asked_at, a, stream);
     if (!a->error)
         answer = vqa_answer_new(&fields);
 
@@ -365,7 +450,7 @@ deliver(GstFusionVqa *self, const VqaResult *result)
         if (a->final)
             keep_answer(self, r, a, answer);
         if (a->final && !r->question->asked_id)
-            raised = vqa_alerts_update(self, job, r->question, a, fields.latency);
+            raised = vqa_alerts_update(self, job, r->question, r->detection, a, fields.latency);
         if (GST_CLOCK_TIME_IS_VALID(self->position) && GST_CLOCK_TIME_IS_VALID(job->running_time) &&
             self->position > job->running_time)
             age = self->position - job->running_time;

@@ -180,7 +180,7 @@ question(const char *text)
 static guint
 riding(VqaRider *r, GstClockTime t, GstClockTime timeout)
 {
-    g_autoptr(GPtrArray) list = vqa_rider_collect(r, t, timeout);
+    g_autoptr(GPtrArray) list = vqa_rider_collect(r, t, timeout, NULL);
     return list ? list->len : 0;
 }
 
@@ -200,7 +200,7 @@ rider_rules(void)
     vqa_rider_put(&r, qs->pdata[0], 2, a2);
     vqa_rider_put(&r, qs->pdata[0], 1, a1); /* an older frame's answer comes late */
     vqa_rider_put(&r, qs->pdata[1], 2, b1);
-    g_autoptr(GPtrArray) list = vqa_rider_collect(&r, 3 * GST_SECOND, GST_SECOND);
+    g_autoptr(GPtrArray) list = vqa_rider_collect(&r, 3 * GST_SECOND, GST_SECOND, NULL);
     g_assert_cmpuint(list->len, ==, 2);
     g_assert_cmpstr(vqa_answer_text(list->pdata[0]), ==, "2");
     /* a removed question takes its answer along; the other one's stays */
