@@ -332,7 +332,7 @@ install_properties(GObjectClass *klass)
         g_param_spec_enum(
             "drop-policy", "Drop policy",
             "Which record goes when the queue is full; dropped ones are counted in stats "
-            "and told in WARNING messages, at most one a second",
+            "and told in warning messages, at most one a second",
             drop_policy_type(), PUBLISH_DROP_OLDEST, FLAGS));
     g_object_class_install_property(
         klass, PROP_DRAIN_TIMEOUT,

@@ -5,6 +5,8 @@ where it is present. Prints TAP."""
 import json
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -141,6 +143,88 @@ def test_fusion_bench(folder):
             "decode_ms_per_token"} <= set(found["stages"]), found
     # Half a second is what an answer may take; a machine that runs other things gets three times that.
     assert 0 < found["answer_ms"] < 1500, found
+
+
+PLAY = """
+import sys
+import gi
+gi.require_version("Gst", "1.0")
+from gi.repository import Gst
+Gst.init(None)
+pipeline = Gst.parse_launch(sys.argv[1])
+pipeline.set_state(Gst.State.PLAYING)
+bus = pipeline.get_bus()
+while True:
+    message = bus.timed_pop_filtered(200 * Gst.SECOND, Gst.MessageType.EOS | Gst.MessageType.ERROR | Gst.MessageType.WARNING)
+    if not message or message.type != Gst.MessageType.EOS:
+        sys.exit(message.parse_error() if message and message.type == Gst.MessageType.ERROR
+                 else message.parse_warning() if message else "no end")
+    break
+pipeline.set_state(Gst.State.NULL)
+stats = pipeline.get_by_name("publish").get_property("stats")
+print("stats", *(stats.get_uint64(name).value for name in ("queued", "published", "dropped", "failed")))
+"""
+
+
+def published(folder, properties=""):
+    """What is printed while the clip is asked two questions every four seconds and published; all has to be."""
+    text, _ = run([sys.executable, "-c", PLAY, "filesrc location=" + CLIP + " ! decodebin ! videoconvert ! "
+                   "fusionvqa name=gate mode=wait frame-rate=1/4 "
+                   "prompt=\"Is there a car? [yes|no] || How many things are there?\" ! "
+                   "fusionpublish name=publish drain-timeout=20000000000 " + properties + " ! fakesink"])
+    stats = [line.split()[1:] for line in text.splitlines() if line.startswith("stats ")][0]
+    assert int(stats[0]) >= 4 and stats[1:] == [stats[0], "0", "0"], stats
+    return text
+
+
+def check_records(lines):
+    records = [json.loads(line) for line in lines]
+    for question in ("Is there a car?", "How many things are there?"):
+        times = [r["timestamp"] for r in records if r["question"] == question]
+        assert len(times) >= 2 and times == sorted(set(times)), (question, times)
+    for r in records:
+        assert r["stream"] == "gate" and r["result"] and r["utc"] and 0 <= r["confidence"] <= 1, r
+        assert r["question"] != "Is there a car?" or {c["label"] for c in r["choices"]} == {"yes", "no"}, r
+    return records
+
+
+def test_publish_to_standard_output(folder):
+    check_records(line for line in published(folder).splitlines() if line.startswith("{"))
+
+
+def test_publish_to_file(folder):
+    path = os.path.join(folder, "gate.jsonl")
+    published(folder, "location=%s max-size=10000000" % path)
+    check_records(open(path, encoding="utf-8"))
+
+
+def test_publish_to_mqtt(folder):
+    broker = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    config = os.path.join(folder, "mosquitto.conf")
+    with open(config, "w", encoding="utf-8") as f:
+        f.write("listener %d 127.0.0.1\nallow_anonymous true\nlog_dest stderr\nlog_type all\n" % port)
+    process = subprocess.Popen([broker, "-c", config], stderr=subprocess.PIPE, text=True)
+    try:
+        published(folder, "location=mqtt://127.0.0.1:%d status-topic=site1/gate/status" % port)
+    finally:
+        process.terminate()
+        log = process.communicate()[1]
+    assert log.count("'fusion/gate/answer'") >= 4 and log.count("'site1/gate/status'") == 2, log
+
+
+def test_publish_to_kafka(folder):
+    # librdkafka's own mock cluster takes the place of the brokers
+    published(folder, "location=kafka://127.0.0.1:1/cameras kafka-options=test.mock.num.brokers=3")
+
+
+def test_publish_elements_documentation(folder):
+    text, _ = run(["gst-inspect-1.0", "fusionpublish"])
+    for word in ("location", "queue-size", "drop-policy", "drain-timeout", "max-size", "max-files", "status-topic",
+                 "password-file", "ca-file", "kafka-options", "max-reconnect-delay", "stats", "publish"):
+        assert re.search(r"(^|\W)%s(\W|$)" % word, text), word
 
 
 def real_footage(name):

@@ -397,11 +397,11 @@ away(gconstpointer data)
 
 /* A far side that takes connections and says nothing; frames pass and stopping is prompt. */
 static void
-silent(void)
+silent(gconstpointer scheme)
 {
     g_autoptr(GSocketListener) listener = g_socket_listener_new();
     guint port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
-    g_autofree char *location = g_strdup_printf("mqtt://127.0.0.1:%u/x", port);
+    g_autofree char *location = g_strdup_printf("%s://127.0.0.1:%u/x", (const char *) scheme, port);
     Pub p = {0};
     pub_start(&p, "location", location, "drain-timeout", 200 * GST_MSECOND, NULL);
     pub_push_ids(&p, 1, 50);
@@ -535,7 +535,7 @@ refused(const char *location, const char *words, const char *first, const char *
     pub_start(&p, "location", location, QUICK, "drain-timeout", (guint64) 0, first, value, second,
               value2, NULL);
     pub_push_ids(&p, 1, 3);
-    g_autofree char *text = wait_warning(&p, words, 10);
+    g_autofree char *text = wait_warning(&p, words, 60);
     g_assert_null(strstr(text, "secret"));
     g_assert_cmpuint(stat_of(p.element, "published"), ==, 0);
     pub_end(&p);
@@ -584,7 +584,7 @@ tls_and_password(void)
     pub_start(&p, "location", location, QUICK, "ca-file", ca, "user-id", "camera", "password-file",
               wrong, "drain-timeout", (guint64) 0, NULL);
     pub_push_ids(&p, 1, 3);
-    g_autofree char *said = wait_warning(&p, "check user-id", 10);
+    g_autofree char *said = wait_warning(&p, "check user-id", 60);
     g_assert_null(strstr(said, "secret"));
     /* the right one is written into the file: the next attempt takes it */
     g_assert_true(g_file_set_contents(wrong, "secret word\n", -1, NULL));
@@ -750,7 +750,8 @@ main(int argc, char **argv)
     g_test_add_func("/publish/mqtt/killed", killed);
     g_test_add_data_func("/publish/mqtt/away/oldest", "oldest", away);
     g_test_add_data_func("/publish/mqtt/away/newest", "newest", away);
-    g_test_add_func("/publish/mqtt/silent", silent);
+    g_test_add_data_func("/publish/mqtt/silent/plain", "mqtt", silent);
+    g_test_add_data_func("/publish/mqtt/silent/tls", "mqtts", silent);
     g_test_add_func("/publish/mqtt/stands-still", stands_still);
     g_test_add_func("/publish/mqtt/last-will", last_will);
     g_test_add_func("/publish/mqtt/tls-and-password", tls_and_password);
