@@ -26,12 +26,15 @@ net_decoder_alloc(net_arena *a, const net_config *c, ops_dtype act, uint32_t row
     return mem;
 }
 
+/* out = act(rms_norm(h) w^T); x: working memory, the rows of h */
 static void
-rms_norm(const net_pass *p, const net_norm *norm, ops_mat x, ops_mat out)
+normed_product(const net_pass *p, const net_norm *norm, ops_mat h, ops_mat x, const net_linear *l,
+               ops_act act, ops_mat out)
 {
-    const ops_norm_args args = {
-        .x = x, .weight = norm->weight, .eps = p->c->llm.rms_eps, .out = out};
-    ops_rms_norm(p->o, p->cmd, &args);
+    const ops_norm_args normed = {
+        .x = h, .weight = norm->weight, .eps = p->c->llm.rms_eps, .out = x};
+    const ops_matmul_args product = {.a = x, .w = l->w, .bias = l->bias, .act = act, .out = out};
+    ops_rms_norm_matmul(p->o, p->cmd, &normed, &product);
 }
 
 /* q, k, v of all rows; k and v go to the cache */
@@ -41,8 +44,7 @@ queries_keys_values(const net_pass *p, unsigned i, const net_decoder_mem *mem,
 {
     const net_decoder_layer *w = &p->w->decoder[i];
 
-    rms_norm(p, &w->input_layernorm, mem->h, mem->x);
-    net_product(p, &w->qkv, mem->x, OPS_ACT_NONE, NULL, mem->qkv);
+    normed_product(p, &w->input_layernorm, mem->h, mem->x, &w->qkv, OPS_ACT_NONE, mem->qkv);
     const ops_rope_args rope = {
         .qkv = mem->qkv,
         .k_cache = place->cache->keys[i],
@@ -82,8 +84,7 @@ attend_and_think(const net_pass *p, unsigned i, const net_decoder_mem *mem,
     net_product(p, &w->o_proj, attention.out, OPS_ACT_NONE, &h, h);
 
     ops_mat x = ops_rows(mem->x, 0, rows), mlp = ops_rows(mem->mlp, 0, rows);
-    rms_norm(p, &w->post_attention_layernorm, h, x);
-    net_product(p, &w->gate_up, x, OPS_ACT_SWIGLU, NULL, mlp);
+    normed_product(p, &w->post_attention_layernorm, h, x, &w->gate_up, OPS_ACT_SWIGLU, mlp);
     net_product(p, &w->down_proj, mlp, OPS_ACT_NONE, &h, h);
 }
 
@@ -113,6 +114,5 @@ net_decoder_last_layer_run(const net_pass *p, const net_decoder_mem *mem,
 void
 net_decoder_logits(const net_pass *p, ops_mat h, ops_mat x, ops_mat logits)
 {
-    rms_norm(p, &p->w->norm, h, x);
-    net_product(p, &p->w->lm_head, x, OPS_ACT_NONE, NULL, logits);
+    normed_product(p, &p->w->norm, h, x, &p->w->lm_head, OPS_ACT_NONE, logits);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "chunk.h"
 #include "matmul_kernels.h"
 
 #include <math.h>
@@ -176,17 +177,17 @@ choose(const ops *o, const ops_matmul_args *args)
 }
 
 static void
-matmul(ops *o, gpu_cmd *cmd, const ops_matmul_args *args, const ops_norm_args *norm)
+matmul(ops *o, gpu_cmd *cmd, const ops_matmul_args *args, const matmul_kernel *kernel,
+       const ops_norm_args *norm)
 {
     const ops_weight *w = args->w;
-    const matmul_kernel kernel = choose(o, args);
     const uint32_t most = slice_cols(o, args->a.rows, w->k);
 
     for (unsigned i = 0; i < w->n_splits; i++) {
         const ops_weight_split *s = &w->splits[i];
         for (uint32_t c = 0; c < s->n; c += most) {
             const ops_weight_split part = {s->buf, s->col + c, MIN(most, s->n - c)};
-            product(o, cmd, args, norm, &kernel, &part, ops_weight_bytes(c, w->k, w->store));
+            product(o, cmd, args, norm, kernel, &part, ops_weight_bytes(c, w->k, w->store));
         }
     }
 }
@@ -194,6 +195,31 @@ matmul(ops *o, gpu_cmd *cmd, const ops_matmul_args *args, const ops_norm_args *n
 void
 ops_matmul(ops *o, gpu_cmd *cmd, const ops_matmul_args *args)
 {
-    if (check(o, cmd, args) && args->a.rows)
-        matmul(o, cmd, args, NULL);
+    if (!check(o, cmd, args) || !args->a.rows)
+        return;
+    const matmul_kernel kernel = choose(o, args);
+    matmul(o, cmd, args, &kernel, NULL);
+}
+
+void
+ops_rms_norm_matmul(ops *o, gpu_cmd *cmd, const ops_norm_args *norm, const ops_matmul_args *args)
+{
+    if (!check(o, cmd, args) || !args->a.rows)
+        return;
+    if (norm->out.buf != args->a.buf || norm->out.offset != args->a.offset ||
+        norm->out.first != args->a.first) {
+        ops_fail(cmd, OPS_ERROR_SHAPE, OP, "a: expected the norm's output, found another matrix");
+        return;
+    }
+    const matmul_kernel kernel = choose(o, args);
+    const uint32_t k = args->w->k;
+    /* texels of activations end with the row: what follows would count in the norm */
+    if (!kernel.norms || k % 8 || norm->x.dtype != OPS_F32 || norm->bias || norm->sum) {
+        ops_rms_norm(o, cmd, norm);
+        matmul(o, cmd, args, &kernel, NULL);
+        return;
+    }
+    if (chunk_check(o, cmd, "rms_norm", "x", &norm->x, OPS_TYPE_F32, args->a.rows, k) &&
+        chunk_check_vector(cmd, "rms_norm", "weight", norm->weight, k, false))
+        matmul(o, cmd, args, &kernel, norm);
 }

@@ -211,6 +211,11 @@ typedef struct {
 void ops_layer_norm(ops *o, gpu_cmd *cmd, const ops_norm_args *args);
 void ops_rms_norm(ops *o, gpu_cmd *cmd, const ops_norm_args *args);
 
+/* ops_rms_norm(norm), then ops_matmul(product), whose `a` is norm->out: in one dispatch where the device's
+ * kernels take the norm on their way, as those of GPUs do for few rows. What is in norm->out afterwards is
+ * undefined. */
+void ops_rms_norm_matmul(ops *o, gpu_cmd *cmd, const ops_norm_args *norm, const ops_matmul_args *product);
+
 /* ---- elementwise and rows ----------------------------------------------------------------- */
 
 /* out [m, n] = silu(x[:, :n]) * x[:, n:2n]: for weights that are not interleaved. */

@@ -194,6 +194,73 @@ run_product(op_env *env, const void *arg)
                "random walk of k roundings of the sums, one rounding of the store");
 }
 
+/* ---- with a norm on the way --------------------------------------------------------------- */
+
+/* Rows of very different size, and products that take the norm on the way or (many rows, k not in
+ * octets, other tables) do not. */
+static void
+run_normed(op_env *env, const void *arg)
+{
+    const product *c = arg;
+    const double eps = 1e-5;
+    const uint32_t out_n = c->act == OPS_ACT_SWIGLU ? c->n / 2 : c->n;
+    const float scale = (float) (1 / sqrt(c->k));
+    g_autofree float *xv = op_values(OP_RANDOM, env->seed++, (size_t) c->m * c->k, 1, OPS_F32);
+    g_autofree float *gv = op_values(OP_RANDOM, env->seed++, c->k, 1, OPS_F32);
+    g_autofree float *wv =
+        op_values(OP_RANDOM, env->seed++, (size_t) c->n * c->k, scale, env->act);
+    g_autofree float *gains = g_new0(float, (c->k + 3) / 4 * 4);
+    g_autofree float *normed = g_new(float, (size_t) c->m *c->k);
+
+    memcpy(gains, gv, c->k * sizeof(float));
+    for (size_t r = 0; r < c->m; r++) {
+        double squares = 0;
+        for (size_t i = 0; i < c->k; i++) {
+            xv[r * c->k + i] *= r % 2 ? 3e4f : 0.01f;
+            squares += (double) xv[r * c->k + i] * xv[r * c->k + i];
+        }
+        for (size_t i = 0; i < c->k; i++)
+            normed[r * c->k + i] = (float) (xv[r * c->k + i] / sqrt(squares / c->k + eps) * gv[i]);
+    }
+    op_mat *x = op_input(env, "x", c->m, c->k, OPS_F32, xv);
+    op_mat *working = op_output(env, "working", c->m, c->k, env->act);
+    op_mat *out = op_output(env, "out", c->m, out_n, env->act);
+    const ops_norm_args norm = {
+        .x = x->m, .weight = op_vector(env, "gains", gains, (c->k + 3) / 4 * 4), .eps = (float) eps,
+        .out = working->m};
+    const ops_matmul_args args = {
+        .a = working->m, .w = make_weight(env, wv, c), .act = c->act, .out = out->m};
+    ops_rms_norm_matmul(env->o, env->cmd, &norm, &args);
+    const bool one = env->table >= OPS_TABLE_GPU && c->m <= 8 && c->k % 8 == 0;
+    g_assert_cmpuint(gpu_cmd_n_dispatches(env->cmd), ==, (one ? 0 : 1) + (c->split ? (c->n + c->split - 1) / c->split : 1));
+    op_run(env);
+
+    g_autofree double *want = g_new(double, (size_t) c->m *out_n);
+    g_autofree double *magnitude = g_new(double, (size_t) c->m *c->n);
+    ref_matmul(normed, wv, NULL, (ref_act) c->act, NULL, 0, c->m, c->n, c->k, want);
+    ref_matmul_magnitude(normed, wv, NULL, c->m, c->n, c->k, magnitude);
+    double largest = 0, largest_out = 0, squares = 0, want_squares = 0;
+    for (size_t i = 0; i < (size_t) c->m * c->n; i++) {
+        largest = MAX(largest, magnitude[i]);
+        squares += magnitude[i] * magnitude[i];
+    }
+    for (size_t i = 0; i < (size_t) c->m * out_n; i++) {
+        largest_out = MAX(largest_out, fabs(want[i]));
+        want_squares += want[i] * want[i];
+    }
+    /* the normed values may be rounded to the activations' type before the product; the norm's own
+     * factor is off by a few roundings */
+    double sum = op_epsilon(env->act) + (4 * sqrt(c->k) + 16) * 0x1p-24;
+    if (env->table == OPS_TABLE_COOPMAT)
+        sum = 4 * sum;
+    double gain = c->act == OPS_ACT_SWIGLU ? 2 * largest : 1, store = op_epsilon(env->act);
+    double relative =
+        1.13 * sum * gain * sqrt(squares / MAX(want_squares, 1e-30)) + store + 0x1p-20;
+    op_compare(env, out, want, relative * relative,
+               1.13 * sum * gain * largest + store * largest_out + 0x1p-20,
+               "one rounding of the normed values, those of the sums, one of the store");
+}
+
 /* ---- weights -------------------------------------------------------------------------------- */
 
 /* Every source type gives the same product as its values do. */
@@ -472,6 +539,23 @@ add_cases(void)
             op_add("matmul", name, cases[i].types & OP_F16, run_product, &codes[q][i]);
         }
     }
+
+    static const struct {
+        const char *name;
+        product c;
+    } normed[] = {
+        {"1x40x96", {1, 40, 96}},
+        {"1x40x96/q8", {1, 40, 96, .codes = OPS_Q8}},
+        {"1x40x96/q4", {1, 40, 96, .codes = OPS_Q4}},
+        {"2x70x264/swiglu", {2, 70, 264, .act = OPS_ACT_SWIGLU}},
+        {"5x33x40", {5, 33, 40}},
+        {"8x200x72/split", {8, 200, 72, .split = 64}},
+        {"3x24x44", {3, 24, 44}},
+        {"20x24x40", {20, 24, 40}},
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(normed); i++)
+        op_add("rms_norm_matmul", normed[i].name, ops_is_codes(normed[i].c.codes) ? OP_F16 : OP_BOTH,
+               run_normed, &normed[i].c);
 
     op_add("weight", "source_types", OP_BOTH, source_types, NULL);
     op_add("matmul", "half_rounding", OP_F16, half_rounding, NULL);
