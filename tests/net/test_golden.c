@@ -235,6 +235,12 @@ test_absent(const void *path)
 }
 
 static void
+test_no_table(const void *message)
+{
+    g_test_skip(message);
+}
+
+static void
 add_case(const char *origin, const char *folder, const char *what, GTestDataFunc fn)
 {
     g_autofree char *name = g_path_get_basename(folder);
@@ -244,7 +250,8 @@ add_case(const char *origin, const char *folder, const char *what, GTestDataFunc
     g_test_add_data_func_full(path, g_strdup(folder), fn, g_free);
 }
 
-/* Arguments: "own" or "shared"; "fallback": with the kernels that are for any device. */
+/* Arguments: "own" or "shared"; then the kernels: "fallback", those for any device; "gpu" or
+ * "coopmat", those of GPUs, on whatever device there is. */
 int
 main(int argc, char **argv)
 {
@@ -258,8 +265,17 @@ main(int argc, char **argv)
     }
     if (!test_gpu_start())
         return 77;
-    if (argc > 2 && g_str_equal(argv[2], "fallback"))
-        net_test_set_table(OPS_TABLE_FALLBACK);
+    ops_table table = argc <= 2                          ? OPS_TABLE_AUTO
+                      : g_str_equal(argv[2], "fallback") ? OPS_TABLE_FALLBACK
+                      : g_str_equal(argv[2], "gpu")      ? OPS_TABLE_GPU
+                                                         : OPS_TABLE_COOPMAT;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(ops) o = ops_new(test_gpu(), table, &error);
+    if (!o) {
+        g_test_add_data_func("/golden/own", error->message, test_no_table);
+        return net_test_finish(g_test_run());
+    }
+    net_test_set_table(table);
     g_autoptr(GPtrArray) cases = net_test_cases(root);
     g_assert_cmpuint(cases->len, >, 0);
     for (guint i = 0; i < cases->len; i++) {
