@@ -437,7 +437,7 @@ gst_fusion_publish_class_init(GstFusionPublishClass *klass)
     gst_element_class_add_static_pad_template(element_class, &sink_template);
     gst_element_class_add_static_pad_template(element_class, &src_template);
     gst_element_class_set_static_metadata(
-        element_class, "Answer publisher", "Sink/Analyzer/Network/File",
+        element_class, "Answer publisher", "Filter/Analyzer/Network/File",
         "Sends answers and alerts as JSON lines to a file, to MQTT or to Kafka", "gst-fusion");
     base_class->start = start;
     base_class->stop = stop;

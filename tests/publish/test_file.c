@@ -4,12 +4,14 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "answermeta.h"
 #include "support.h"
 
 static void
@@ -135,6 +137,40 @@ alerts(void)
                     "\"probability\":0.5,\"nothing\":null,\"on\":true,\"none\":null}");
     g_assert_cmpstr(found[2], ==, "{\"a\":1}");
     g_assert_cmpstr(found[3], ==, "{\"a\":2}");
+    pub_end(&p);
+}
+
+/* An alert as fusionvqa makes it, riding on frames for as long as it holds. */
+static void
+alert_of_fusionvqa(void)
+{
+    Pub p = {0};
+    g_autofree char *path = NULL;
+    start_file(&p, &path, "oldest", 1000);
+    const VqaAnswerFields answer = {.id = 4,
+                                    .stream = "front",
+                                    .question = "Is the gate open?",
+                                    .answer = "yes",
+                                    .model = "nano",
+                                    .utc = "2026-01-02T03:04:05.678Z",
+                                    .final = TRUE};
+    const VqaAlertFields alert = {
+        .id = 5, .name = "gate", .label = "yes", .probability = 0.9, .count = 1};
+    g_autoptr(GPtrArray) alerts_now =
+        g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+    vqa_answer_meta_register();
+    g_ptr_array_add(alerts_now, vqa_alert_new(&alert, &answer));
+    for (guint i = 0; i < 10; i++) {
+        GstBuffer *b = gst_buffer_new_allocate(NULL, 10, NULL);
+        vqa_alerts_attach(b, "front", alerts_now, i * GST_SECOND);
+        pub_push(&p, b);
+    }
+    pub_stop(&p);
+    g_auto(GStrv) found = lines_of(path);
+    assert_ids(found, 5, 5);
+    g_autofree char *name = string_in(found[0], "alert");
+    g_assert_cmpstr(name, ==, "gate");
+    g_assert_cmpuint(number_in(found[0], "answer_id"), ==, 4);
     pub_end(&p);
 }
 
@@ -424,6 +460,50 @@ standard_output(void)
     pub_end(&p);
 }
 
+/* n lines from a pipe. */
+static char **
+read_lines(int fd, guint n)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    char byte;
+    while (n) {
+        struct pollfd ready = {fd, POLLIN, 0};
+        g_assert_cmpint(poll(&ready, 1, 20000), ==, 1);
+        ssize_t got = read(fd, &byte, 1);
+        if (got != 1)
+            continue; /* no writer yet */
+        if (byte != '\n' || --n)
+            g_string_append_c(text, byte);
+    }
+    return g_strsplit(text->str, "\n", -1);
+}
+
+/* The reader of a named pipe goes and another one comes, who begins with a whole line. */
+static void
+named_pipe(void)
+{
+    Pub p = {0};
+    pub_folder(&p);
+    g_autofree char *path = pub_path(&p, "pipe");
+    g_assert_cmpint(mkfifo(path, 0600), ==, 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK);
+    pub_start(&p, "location", path, NULL);
+    pub_push_ids(&p, 1, 5);
+    g_auto(GStrv) first = read_lines(reader, 5);
+    assert_ids(first, 1, 5);
+    wait_counter(&p, "published", 5);
+    close(reader);
+    pub_push_ids(&p, 6, 6);
+    g_free(wait_warning(&p, "cannot be written", 10));
+    reader = open(path, O_RDONLY | O_NONBLOCK);
+    pub_push_ids(&p, 7, 9);
+    g_auto(GStrv) second = read_lines(reader, 4);
+    assert_ids(second, 6, 9);
+    wait_counter(&p, "published", 9);
+    close(reader);
+    pub_end(&p);
+}
+
 static char *
 start_error(const char *location)
 {
@@ -473,6 +553,8 @@ main(int argc, char **argv)
     g_test_add_func("/publish/file/lines", lines);
     g_test_add_func("/publish/file/streams", streams);
     g_test_add_func("/publish/file/alerts", alerts);
+    g_test_add_func("/publish/file/alert-of-fusionvqa", alert_of_fusionvqa);
+    g_test_add_func("/publish/file/named-pipe", named_pipe);
     g_test_add_func("/publish/file/only-alerts", only_alerts);
     g_test_add_func("/publish/file/action", action);
     g_test_add_func("/publish/file/pass-through", pass_through);
