@@ -47,6 +47,8 @@ net_context_run(const net_pass *p, const net_context_mem *mem, ops_mat context,
         ops_mat c = ops_cols(mem->c, k % group * D, D);
         norm_and_project(p, &w->k_norm, &w->k_proj, c, mem->norm, out[k].keys);
         norm_and_project(p, &w->v_norm, &w->v_proj, c, mem->norm, out[k].values);
+        net_tap_layer(p->o, p->rec, "context", (int) k, "_keys", out[k].keys, false);
+        net_tap_layer(p->o, p->rec, "context", (int) k, "_values", out[k].values, false);
     }
 }
 

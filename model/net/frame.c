@@ -158,7 +158,7 @@ record_encode(net_frame *f, const net_key *key, GError **error)
     net_tap_shaped(p.o, rec, "tiles", mem.tiles, 4, (uint64_t[]){5, 3, s, s}, 0, 1);
     net_vision_embed(&p, mem.tiles, mem.patches, mem.h0);
     gpu_cmd_copy(p.cmd, net_mat_span(f->h0), net_mat_span(ops_rows(mem.h0, 4 * P, P)));
-    ops_mat features = net_vision_run(&p, &mem.vision, 4, 0, (ops_u32){0}, false);
+    ops_mat features = net_vision_run(&p, &mem.vision, "tiles", 4, 0, (ops_u32){0}, false);
     net_global_run(&p, &mem.global, features, f->latents);
     gpu_cmd_stage(p.cmd, "context");
     net_context_run(&p, &mem.context, mem.global.context, f->context);
@@ -168,7 +168,7 @@ record_encode(net_frame *f, const net_key *key, GError **error)
 static bool
 encode(net_frame *f, GCancellable *cancel, GError **error)
 {
-    const net_key key = {.kind = ENCODE, .tap = f->tap != NULL};
+    const net_key key = {.kind = ENCODE, .tap = net_tap_of(f->tap, f->tap_layers)};
     gint64 start = g_get_monotonic_time();
     net_recording *rec = net_recordings_find(&f->recordings, &key);
 
@@ -248,6 +248,12 @@ net_frame_set_tap(net_frame *f, net_tap_fn fn, void *user)
 {
     f->tap = fn;
     f->tap_user = user;
+}
+
+void
+net_frame_tap_layers(net_frame *f, bool layers)
+{
+    f->tap_layers = layers;
 }
 
 void

@@ -56,7 +56,7 @@ record(net_state *s, net_frame *f, const net_key *key, GError **error)
     }
     net_tap_rows(p.o, rec, "guided_hidden_0", h);
     ops_mat features =
-        net_vision_run(&p, &mem.vision, 1, T, net_param(s, NET_PARAM_VALID), key->tap);
+        net_vision_run(&p, &mem.vision, "guided", 1, T, net_param(s, NET_PARAM_VALID), key->tap);
     net_tap_rows(p.o, rec, "guided_hidden_last", h);
 
     uint32_t grid = key->grid, g = p.c->vision.grid;
@@ -77,7 +77,7 @@ net_guided_run(net_state *s, net_frame *f, const net_prompt *prompt, GCancellabl
                          .text = net_bucket(prompt->n_instruction),
                          .grid = prompt->grid ? prompt->grid : c->vision.grid,
                          .frame = f->serial,
-                         .tap = s->tap != NULL};
+                         .tap = net_tap_of(s->tap, s->tap_layers)};
     uint32_t *params = gpu_buf_map(s->params);
     gint64 start = g_get_monotonic_time();
 

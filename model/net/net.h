@@ -281,6 +281,12 @@ typedef void (*net_tap_fn)(const char *stage, const float *data, const uint64_t 
 /* NULL: off (the default; on costs copies and recordings of its own). Applies to runs after it. */
 void net_frame_set_tap(net_frame *f, net_tap_fn fn, void *user);
 void net_state_set_tap(net_state *s, net_tap_fn fn, void *user);
+/* Whether the tap also gets what lies between those stages (the default: not; it is many times as much): of the
+ * frame tiles_hidden_{l} [4P, V] for H_0 .. H_L, tiles_features [4P, 3V], context_{k}_keys and _values
+ * [(3r)^2, D], window by window; of the state guided_hidden_{l} [P+T, V] for H_1 .. H_{L-1}, guided_features
+ * [P, 3V], decoder_{i} [S, D], the hidden state after decoder layer i, before an alignment layer. */
+void net_frame_tap_layers(net_frame *f, bool layers);
+void net_state_tap_layers(net_state *s, bool layers);
 
 /* Milliseconds by stage of the latest run of each; 0 if not run. */
 typedef struct {

@@ -116,6 +116,15 @@ typedef struct {
 /* Session keeps two frames, and the questions about one may each have a shape of their own. */
 #define NET_RECORDINGS 32
 
+/* net_key.tap: nobody looks, the named stages, or every layer. */
+enum { NET_TAP_NONE, NET_TAP_STAGES, NET_TAP_LAYERS };
+
+static inline uint32_t
+net_tap_of(net_tap_fn fn, bool layers)
+{
+    return !fn ? NET_TAP_NONE : layers ? NET_TAP_LAYERS : NET_TAP_STAGES;
+}
+
 /* A small cache of commands, the least recently used one making room. */
 typedef struct {
     net_recording slot[NET_RECORDINGS];
@@ -144,6 +153,9 @@ void net_tap(ops *o, net_recording *rec, const char *stage, ops_mat m);
  * (window > 1) that is to be shown row by row. */
 void net_tap_shaped(ops *o, net_recording *rec, const char *stage, ops_mat m, unsigned n_dims,
                     const uint64_t *shape, uint32_t side, uint32_t window);
+/* Stages that only those who want every layer get: "before_i_after", i < 0: "before". */
+void net_tap_layer(ops *o, net_recording *rec, const char *before, int i, const char *after,
+                   ops_mat m, bool by_rows);
 /* The first `valid` rows only, known when it runs. */
 void net_tap_rows(ops *o, net_recording *rec, const char *stage, ops_mat m);
 /* After a run: calls fn for every stage. `valid`: for those of net_tap_rows. */
@@ -203,9 +215,9 @@ void net_vision_embed(const net_pass *p, ops_mat pictures, ops_mat patches, ops_
 /* The layers, on mem->h: `batch` pictures of P patch rows, or (batch 1) P patch rows and `text`
  * rows of which valid - P exist. all_rows: the text rows of the last layer are wanted too. Gives
  * the features [., 3V] of the rows (the connector): all of a batch, the patch rows of a guided
- * pass. */
-ops_mat net_vision_run(const net_pass *p, net_vision_mem *mem, uint32_t batch, uint32_t text,
-                       ops_u32 valid, bool all_rows);
+ * pass. name: of the pass, for taps. */
+ops_mat net_vision_run(const net_pass *p, net_vision_mem *mem, const char *name, uint32_t batch,
+                       uint32_t text, ops_u32 valid, bool all_rows);
 
 /* Linear, GELU(erf), Linear: mm_projector and aux_projector. hidden: working memory, act, rows of
  * x, columns of out. */
@@ -315,6 +327,7 @@ struct net_frame {
     net_recordings recordings;
     net_tap_fn tap;
     void *tap_user;
+    bool tap_layers;
     net_times times;
 };
 
@@ -349,6 +362,7 @@ struct net_state {
     net_recordings recordings;
     net_tap_fn tap;
     void *tap_user;
+    bool tap_layers;
     net_times times;
     double decode_ms;
     unsigned n_decoded;

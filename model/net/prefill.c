@@ -247,6 +247,7 @@ record(net_state *s, net_frame *f, const net_key *key, GError **error)
             break;
         }
         net_decoder_layer_run(&p, i, d, &place);
+        net_tap_layer(p.o, rec, "decoder", (int) i, "", d->h, true);
         int k = alignment_after(p.c, i);
         if (k >= 0)
             align(&p, s, f, (unsigned) k, &mem);
@@ -304,7 +305,7 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
                          .grid = image_tokens(s->m->c, p),
                          .frame = f->serial,
                          .table = s->long_range,
-                         .tap = s->tap != NULL};
+                         .tap = net_tap_of(s->tap, s->tap_layers)};
     lay_out(s, p, f->q, key.rows);
     net_recording *rec = net_recordings_find(&s->recordings, &key);
     if (!rec)

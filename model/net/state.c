@@ -288,6 +288,12 @@ net_state_set_tap(net_state *s, net_tap_fn fn, void *user)
 }
 
 void
+net_state_tap_layers(net_state *s, bool layers)
+{
+    s->tap_layers = layers;
+}
+
+void
 net_state_get_times(const net_state *s, net_times *t)
 {
     *t = s->times;

@@ -69,6 +69,19 @@ net_tap_rows(ops *o, net_recording *rec, const char *stage, ops_mat m)
 }
 
 void
+net_tap_layer(ops *o, net_recording *rec, const char *before, int i, const char *after, ops_mat m,
+              bool by_rows)
+{
+    if (rec->key.tap != NET_TAP_LAYERS)
+        return;
+    g_autofree char *stage = i < 0 ? g_strdup_printf("%s%s", before, after)
+                                   : g_strdup_printf("%s_%d%s", before, i, after);
+    tap *t = add(o, rec, stage, m);
+    if (t)
+        t->by_rows = by_rows;
+}
+
+void
 net_tap_shaped(ops *o, net_recording *rec, const char *stage, ops_mat m, unsigned n_dims,
                const uint64_t *shape, uint32_t side, uint32_t window)
 {

@@ -101,20 +101,27 @@ vision_layer(const net_pass *p, const net_vision_mem *mem, uint32_t l, uint32_t 
 }
 
 ops_mat
-net_vision_run(const net_pass *p, net_vision_mem *mem, uint32_t batch, uint32_t text, ops_u32 valid,
-               bool all_rows)
+net_vision_run(const net_pass *p, net_vision_mem *mem, const char *name, uint32_t batch,
+               uint32_t text, ops_u32 valid, bool all_rows)
 {
     uint32_t P = p->c->vision.patches, L = p->c->vision.layers;
     uint32_t len = P + text;
+    g_autofree char *hidden = g_strconcat(name, "_hidden", NULL);
 
     /* after the last layer the text rows serve only the training loss */
-    for (uint32_t l = 0; l < L; l++)
+    for (uint32_t l = 0; l < L; l++) {
+        if (l || batch > 1) /* a guided pass shows H_0 and H_L to every tap */
+            net_tap_layer(p->o, p->rec, hidden, (int) l, "", mem->h, batch == 1);
         vision_layer(p, mem, l, batch, len, valid, l + 1 < L || all_rows ? len : P);
+    }
+    if (batch > 1)
+        net_tap_layer(p->o, p->rec, hidden, (int) L, "", mem->h, false);
 
     /* feature = concat(H_L, mean(H_0 .. H_{a-1}), mean(H_a .. H_{b-1})), in the place of q, k, v */
     ops_mat features = ops_rows(mem->qkv, 0, batch * P);
     const ops_mat parts[] = {ops_rows(mem->h, 0, batch * P), ops_rows(mem->early, 0, batch * P),
                              ops_rows(mem->late, 0, batch * P)};
     ops_concat(p->o, p->cmd, parts, 3, features);
+    net_tap_layer(p->o, p->rec, name, -1, "_features", features, false);
     return features;
 }
