@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Makes the project's own golden cases: two tiny checkpoints with random weights, and every stage of
-the model on them.
+the model on them. And what tests compare with other checkpoints, every layer of it.
 
-    python3 make_golden.py ../../tests/data/golden"""
+    python3 make_golden.py ../../tests/data/golden
+    python3 make_golden.py --of CHECKPOINT
+        for each line {"folder", "frame" (of the picture), "q", "grid", "turns" (questions in the prompt),
+        "seed" (of its tokens), "max_new", "reserve" or "reach" (positions after the prompt or with it),
+        "shared"} of the standard input a case in that folder; then the folder on the standard output.
+        shared: the frame and q are those of the line before, whose folder has what depends on them alone.
+    python3 make_golden.py --config CHECKPOINT...
+        config_read.json, rope_short.npy and rope_long.npy in each: what config.json says"""
 
 import json
 import os
+import re
 import sys
 
 import numpy as np
@@ -14,6 +22,7 @@ import torch
 from fusion import FusionConfig, FusionModel, load_model
 from fusion import tokenizer as bpe
 from fusion.checkpoint import export
+from fusion.decoder import rotary_table
 from fusion.losses import semantic_mapping_loss
 
 VISION = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "image_size": 48,
@@ -73,13 +82,23 @@ def random_tiles(seed, side):
     return np.clip(smooth.numpy() + rs.normal(0, 12, smooth.shape), 0, 255).astype(np.uint8)
 
 
-def write_case(folder, model, tiles, instruction, pieces, q, extra):
+# What lies between the stages that every golden case has.
+BETWEEN = re.compile(r"decoder_|tiles_|context_\d|step_|guided_features|guided_hidden_([1-9])")
+
+
+def write_case(folder, model, tiles, instruction, pieces, q, extra, layers=False, frame=None, **more):
+    """`frame`: a dict, of what write_case left there for the same tiles and q, or empty."""
     os.makedirs(folder, exist_ok=True)
     pixels = torch.from_numpy(tiles).float() / 255 * 2 - 1
-    out = model.answer(pixels, instruction, pieces, q, max_new=8)
+    stages = {}
+    if not frame:
+        frame = {} if frame is None else frame
+        frame["looked"] = model.look(pixels[:4], q, stages)
+    out = model.answer(pixels, instruction, pieces, q, looked=frame["looked"], **dict({"max_new": 8}, **more))
+    out.update(stages)
     np.save(os.path.join(folder, "tiles_u8.npy"), tiles)
     for name, value in out.items():
-        if torch.is_tensor(value):
+        if torch.is_tensor(value) and (layers or not BETWEEN.match(name)):
             np.save(os.path.join(folder, name + ".npy"), value.float().numpy())
     with torch.no_grad():
         states, features, text = model.guided(pixels[4:], torch.tensor([instruction]))
@@ -90,6 +109,7 @@ def write_case(folder, model, tiles, instruction, pieces, q, extra):
             "instruct_pos": [last for _, last in turns],
             "latent_pos": [turns[0][0], turns[0][0] + q - 1],
             "sequence_length": out["sequence_length"], "greedy_ids": out["greedy_ids"],
+            "greedy_margins": out["greedy_margins"],
             "mapping_loss": {"text": losses[0], "vision": losses[1]}}
     if len(pieces) > 3:
         case["questions"] = [{"before": a, "after": b} for a, b in zip(pieces[3::2], pieces[4::2])]
@@ -149,7 +169,57 @@ def make_llama(folder):
                first + second + third, pieces, 4, {})
 
 
+def random_prompt(rs, vocab, turns):
+    """Instruction ids and the pieces of a prompt, with as many questions."""
+    ids = lambda n: [int(x) for x in rs.randint(0, vocab, n)]
+    questions = [ids(rs.randint(3, 25)) for _ in range(turns)]
+    pieces = [ids(12), ids(2), ids(2) + questions[0] + ids(4)]
+    for question in questions[1:]:
+        pieces += [ids(9), ids(1) + question + ids(4)]      # an answer and the next turn's head; the question
+    return sum(questions, []), pieces
+
+
+def make_of(folder, lines):
+    torch.set_num_threads(1)            # other tests run beside it
+    model = load_model(folder)
+    side, frame = model.config.vision.side, {}
+    for ask in map(json.loads, lines):
+        if not ask["shared"]:
+            frame = {}
+        instruction, pieces = random_prompt(np.random.RandomState(ask["seed"]), model.config.vocab, ask["turns"])
+        grid = ask["grid"]
+        length = (grid or model.config.vision.grid) ** 2 + ask["turns"] * ask["q"] + sum(map(len, pieces))
+        reserve = ask["reserve"] if "reserve" in ask else max(ask["reach"] - length, 0)
+        write_case(ask["folder"], model, random_tiles(ask["frame"], side), instruction, pieces,
+                   ask["q"], {"grid": grid, "reserve": reserve}, layers=True, frame=frame, grid=grid,
+                   reserve=reserve, max_new=ask["max_new"])
+        print(ask["folder"], flush=True)
+
+
+def make_config(folder, positions=8192):
+    c = FusionConfig.load(folder)
+    for name, long_range in (("short", False), ("long", True)):
+        cos, sin = rotary_table(c, positions, long_range)
+        half = c.head_dim // 2
+        np.save(os.path.join(folder, "rope_%s.npy" % name), torch.cat([cos[:, :half], sin[:, :half]], 1).numpy())
+    v = c.vision
+    read = {"width": c.width, "mlp": c.mlp, "layers": c.layers, "heads": c.heads, "kv_heads": c.kv_heads,
+            "head_dim": c.head_dim, "vocab": c.vocab, "fused": c.fused, "tied": c.tied, "eps": c.eps,
+            "max_positions": c.max_positions, "query_len": c.query_lens, "window": c.window,
+            "align": [c.alignment_layers, c.alignment_start, c.alignment_stride, c.alignment_heads],
+            "vision": [v.width, v.mlp, v.heads, v.side, v.patch, v.grid, v.file_layers, v.used_layers,
+                       v.early_layers, *v.connector]}
+    with open(os.path.join(folder, "config_read.json"), "w", encoding="utf-8") as f:
+        json.dump(read, f)
+
+
 def main():
+    if len(sys.argv) == 3 and sys.argv[1] == "--of":
+        return make_of(sys.argv[2], sys.stdin)
+    if len(sys.argv) > 2 and sys.argv[1] == "--config":
+        for folder in sys.argv[2:]:
+            make_config(folder)
+        return
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     make_phi(os.path.join(sys.argv[1], "phi"))

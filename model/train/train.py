@@ -36,6 +36,7 @@ import torch.nn.functional as F                                 # noqa: E402
 import dense                                                    # noqa: E402
 from batches import Batcher, Ring, to_pixels                    # noqa: E402
 from fusion import FusionConfig, FusionModel                    # noqa: E402
+from fusion.vision import fewer_tokens                          # noqa: E402
 from fusion.checkpoint import export                            # noqa: E402
 from fusion.losses import answer_loss, semantic_mapping_loss    # noqa: E402
 from optimiser import Optimiser                              # noqa: E402
@@ -68,15 +69,6 @@ def guided_pass(model, batch, guidance):
         return model.guided(pixels, batch["ids"], batch["valid"])
     states = model.encoder(pixels)
     return states, model.encoder.connect(states), model.model.embed_tokens(batch["ids"])
-
-
-def fewer(image, grid):
-    """[N, P, D] image tokens resized to grid x grid"""
-    n, p, d = image.shape
-    g = int(round(p ** 0.5))
-    x = F.interpolate(image.float().transpose(1, 2).view(n, d, g, g), size=(grid, grid), mode="bilinear",
-                      align_corners=False)
-    return x.flatten(2).transpose(1, 2)
 
 
 def decode(model, batch, grid, image, q, fixed, drop=None):
@@ -145,7 +137,7 @@ def losses(model, heads, batch, kind, options, q, drop, scale):
         total = total + 0.1 * scale * out["contrast"]
     if kind != "encoder":
         if options.image_grid:
-            image = fewer(image, options.image_grid)
+            image = fewer_tokens(image, options.image_grid)
         logits = decode(model, batch, grid, image, q, options.fixed, drop)
         t = batch["targets"]
         name = {"caption": "caption", "talk": "talk"}.get(kind, "answer")
@@ -213,7 +205,7 @@ def measure(model, batches, q, options, device, name):
             grid = model.global_map(batch["tiles"])
             image = model.image_tokens(guided_pass(model, batch, options.guidance)[1])
             if options.image_grid:
-                image = fewer(image, options.image_grid)
+                image = fewer_tokens(image, options.image_grid)
             logits = decode(model, batch, grid, image, q, options.fixed)
         t = batch["targets"]
         good = ((logits.argmax(-1) == t) | (t == -100)).all(1)

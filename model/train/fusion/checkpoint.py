@@ -14,19 +14,20 @@ from .model import FusionModel
 TYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
-def read_safetensors(path):
-    """{name: tensor} in the file's own types"""
+def read_safetensors(path, convert=lambda t: t):
+    """{name: tensor} in the file's own types, or in what `convert` makes of each as it is read"""
     with open(path, "rb") as f:
         size = struct.unpack("<Q", f.read(8))[0]
         header = json.loads(f.read(size))
-        data = f.read()
+    # Mapped: the file and its conversion need not be in memory side by side.
+    data = np.memmap(path, np.uint8, "r", 8 + size) if os.path.getsize(path) > 8 + size else np.empty(0, np.uint8)
     tensors = {}
     for name, info in header.items():
         if name == "__metadata__":
             continue
         begin, end = info["data_offsets"]
-        raw = np.frombuffer(data[begin:end], dtype=np.uint8).copy()
-        tensors[name] = torch.from_numpy(raw).view(TYPES[info["dtype"]]).view(info["shape"])
+        raw = np.array(data[begin:end])
+        tensors[name] = convert(torch.from_numpy(raw).view(TYPES[info["dtype"]]).view(info["shape"]))
     return tensors
 
 
@@ -61,18 +62,20 @@ def load_state(folder):
         files = ["model.safetensors"]
     state = {}
     for name in files:
-        state.update(read_safetensors(os.path.join(folder, name)))
-    return {k: v.float() for k, v in state.items()}
+        state.update(read_safetensors(os.path.join(folder, name), lambda t: t.float()))
+    return state
 
 
 def load_model(folder):
     """The model of a checkpoint folder, in f32. Tensors of the encoder's unused tail are ignored;
     anything else missing or unexpected is an error that names it."""
     config = FusionConfig.load(folder)
-    model = FusionModel(config)
     state = load_state(folder)
+    # Adding tokens resized the matrices; vocab_size may still say what it was.
+    config.vocab = len(state.get("model.embed_tokens.weight", range(config.vocab)))
+    model = FusionModel(config)
     if config.tied:
-        state.setdefault("lm_head.weight", state["model.embed_tokens.weight"])
+        state["lm_head.weight"] = state["model.embed_tokens.weight"]
     tower = "model.vision_tower.vision_tower.vision_model."
     unused = [tower + "post_layernorm.", tower + "head."] + [
         tower + "encoder.layers.%d." % i

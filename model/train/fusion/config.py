@@ -3,18 +3,39 @@
 
 import json
 import os
+import re
 
-# What the two published encoders imply: used layers, early layers, connector bounds [a, b].
+# What the names of the two published encoders imply.
 KNOWN_ENCODERS = {
-    "siglip-so400m": (26, 13, (13, 26)),
-    "siglip2-giant": (39, 19, (19, 38)),
+    "so400m": {"hidden_size": 1152, "intermediate_size": 4304, "num_attention_heads": 16, "image_size": 384,
+               "patch_size": 14, "num_hidden_layers": 27, "early_layers": 13, "connector": (13, 26)},
+    "giant": {"hidden_size": 1536, "intermediate_size": 6144, "num_attention_heads": 16, "image_size": 384,
+              "patch_size": 16, "num_hidden_layers": 40, "early_layers": 19, "connector": (19, 38)},
 }
 
 
+def implied_by(tower_name):
+    """What an encoder's name says of it: {} for one that is not known."""
+    implied = {}
+    for name, known in KNOWN_ENCODERS.items():
+        if name in tower_name:
+            implied = dict(known)
+            sizes = re.search(r"patch(\d+)-(\d+)", tower_name)
+            if sizes:
+                implied["patch_size"], implied["image_size"] = int(sizes[1]), int(sizes[2])
+    return implied
+
+
 class VisionConfig:
-    """Sizes of the vision transformer."""
+    """Sizes of the vision transformer: those of the encoder's name, where vision_config (`raw`) has no others."""
 
     def __init__(self, raw, tower_name):
+        raw = dict(implied_by(tower_name), **raw)
+        for key in ("hidden_size", "intermediate_size", "num_attention_heads", "image_size", "patch_size",
+                    "num_hidden_layers", "early_layers", "connector"):
+            if key not in raw:
+                raise ValueError("config.json: vision_config.%s: expected it, as mm_vision_tower names no known "
+                                 "encoder: %r" % (key, tower_name))
         self.width = raw["hidden_size"]
         self.mlp = raw["intermediate_size"]
         self.heads = raw["num_attention_heads"]
@@ -25,16 +46,9 @@ class VisionConfig:
         self.patches = self.grid * self.grid
         self.eps = raw.get("layer_norm_eps", 1e-6)
 
-        used, early, connector = self.file_layers - 1, None, None
-        for name, known in KNOWN_ENCODERS.items():
-            if name in tower_name:
-                used, early, connector = known
-        self.used_layers = raw.get("used_layers", used)
-        self.early_layers = raw.get("early_layers", early)
-        self.connector = tuple(raw.get("connector", connector or ()))
-        if self.early_layers is None or len(self.connector) != 2:
-            raise ValueError("config.json: vision_config needs early_layers and connector, as "
-                             "mm_vision_tower names no known encoder: %r" % tower_name)
+        self.used_layers = raw.get("used_layers", self.file_layers - 1)
+        self.early_layers = raw["early_layers"]
+        self.connector = tuple(raw["connector"])
         if not self.used_layers <= self.file_layers:
             raise ValueError("config.json: vision_config.used_layers: expected at most %d, found %d"
                              % (self.file_layers, self.used_layers))
@@ -56,18 +70,20 @@ class FusionConfig:
         self.rope_theta = raw.get("rope_theta", 10000.0)
         self.rope_scaling = raw.get("rope_scaling")
         self.max_positions = raw.get("max_position_embeddings", 4096)
-        self.original_positions = raw.get("original_max_position_embeddings", self.max_positions)
+        self.original_positions = raw.get("original_max_position_embeddings", (self.rope_scaling or {}).get(
+            "original_max_position_embeddings", self.max_positions))
         self.tied = raw.get("tie_word_embeddings", False)
         # Phi-type checkpoints fuse q, k and v in one matrix, and the gate with the up projection.
         self.fused = raw["model_type"].endswith("_phi")
-        self.query_lens = [int(x) for x in str(raw["query_len"]).split(",")]
+        lens = raw["query_len"]
+        self.query_lens = [int(x) for x in (lens if isinstance(lens, list) else str(lens).split(","))]
         self.window = raw.get("window_size", 3)
         self.alignment_layers = raw["num_of_vision_sampler_layers"]
         self.alignment_start = raw["start_of_vision_sampler_layers"]
         self.alignment_stride = raw["stride_of_vision_sampler_layers"]
         self.alignment_heads = raw.get("vision_sampler_heads", 16)
         self.conversation = raw.get("conversation")
-        self.vision = VisionConfig(raw["vision_config"], raw.get("mm_vision_tower", ""))
+        self.vision = VisionConfig(raw.get("vision_config", {}), raw.get("mm_vision_tower", ""))
 
     @classmethod
     def load(cls, folder):

@@ -21,16 +21,23 @@ class RmsNorm(nn.Module):
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * self.weight
 
 
-def rotary_table(c, length):
-    """cos and sin, each [length, head_dim]"""
-    half = c.head_dim // 2
-    inv = c.rope_theta ** (-torch.arange(half, dtype=torch.float64) / half)
+def is_long_range(c, positions):
+    """Whether a conversation that reaches so many positions has LongRoPE's long factors."""
+    kind = (c.rope_scaling or {}).get("rope_type", (c.rope_scaling or {}).get("type"))
+    return kind in ("longrope", "su") and positions > c.original_positions
+
+
+def rotary_table(c, length, long_range):
+    """cos and sin, each [length, head_dim]. Frequencies and angles are f32, as in the code that the published
+    checkpoints were trained with: at position 4000 the angles' rounding is larger than anything else."""
+    power = torch.arange(0, c.head_dim, 2).float() / c.head_dim
+    inv = 1.0 / (c.rope_theta ** power)
     scale = 1.0
     scaling = c.rope_scaling or {}
     kind = scaling.get("rope_type", scaling.get("type"))
     if kind in ("longrope", "su"):
-        name = "long_factor" if length > c.original_positions else "short_factor"
-        inv = inv / torch.tensor(scaling[name], dtype=torch.float64)
+        factors = torch.tensor(scaling["long_factor" if long_range else "short_factor"])
+        inv = 1.0 / (factors * c.rope_theta ** power)
         stretch = c.max_positions / c.original_positions
         if stretch > 1:
             scale = math.sqrt(1 + math.log(stretch) / math.log(c.original_positions))
@@ -46,9 +53,9 @@ def rotary_table(c, length):
         inv = torch.where(middle, blended, slow)
     elif kind not in (None, "default"):
         raise ValueError("config.json: rope_scaling: expected longrope or llama3, found %r" % kind)
-    angle = torch.arange(length, dtype=torch.float64)[:, None] * inv[None]
+    angle = torch.arange(length).float()[:, None] * inv[None]
     angle = torch.cat([angle, angle], -1)
-    return (angle.cos() * scale).float(), (angle.sin() * scale).float()
+    return angle.cos() * scale, angle.sin() * scale
 
 
 def rotate(x, cos, sin):

@@ -6,8 +6,8 @@ import torch
 import torch.nn as nn
 
 from .alignment import AlignmentLayer, context_windows, latents_and_context
-from .decoder import DecoderLayer, RmsNorm, causal_bias, rotary_table
-from .vision import VisionEncoder
+from .decoder import DecoderLayer, RmsNorm, causal_bias, is_long_range, rotary_table
+from .vision import VisionEncoder, fewer_tokens
 
 
 class _Holder(nn.Module):
@@ -77,11 +77,15 @@ class FusionModel(nn.Module):
         """[B, P, D] of the patch rows"""
         return self.model.mm_projector(features[:, :self.config.vision.patches])
 
-    def global_map(self, tiles):
-        """tiles [B, 4, 3, s, s], row-major -> [B, 2g, 2g, D]"""
+    def global_map(self, tiles, trace=None):
+        """tiles [B, 4, 3, s, s], row-major -> [B, 2g, 2g, D]. `trace`, a dict, receives the encoder's states."""
         b, g, d = tiles.shape[0], self.config.vision.grid, self.config.width
         states = self.encoder(tiles.flatten(0, 1))
-        rows = self.model.mm_projector(self.encoder.connect(states))
+        features = self.encoder.connect(states)
+        if trace is not None:
+            trace.update(("tiles_hidden_%d" % i, h.flatten(0, 1)) for i, h in enumerate(states))
+            trace["tiles_features"] = features.flatten(0, 1)
+        rows = self.model.mm_projector(features)
         rows = rows.view(b, 2, 2, g, g, d).permute(0, 1, 3, 2, 4, 5)
         return rows.reshape(b, 2 * g, 2 * g, d)
 
@@ -95,30 +99,31 @@ class FusionModel(nn.Module):
         pairs = [layer.context(windows) for layer in self.model.vision_sampler_layers]
         return latents, context, pairs
 
-    def rotary(self, length):
-        c = self.config
-        # LongRoPE changes its factors beyond the original length: the two tables are kept apart.
-        size = c.original_positions if length <= c.original_positions else c.max_positions
-        if size > 8192:
-            size = length if length > c.original_positions else min(size, max(length, 1024))
-        if size not in self._rotary:
-            self._rotary[size] = rotary_table(c, size)
-        cos, sin = self._rotary[size]
-        if cos.device != self.lm_head.weight.device:
-            cos, sin = self._rotary[size] = [t.to(self.lm_head.weight.device) for t in (cos, sin)]
+    def rotary(self, length, reach=0):
+        """cos and sin of `length` positions, of a conversation that may reach `reach`: LongRoPE's factors follow
+        from where it ends, as keys in a cache are not rotated again."""
+        long_range = is_long_range(self.config, max(length, reach))
+        cos, sin = self._rotary.get(long_range, ((), ()))
+        if len(cos) < length:
+            cos, sin = rotary_table(self.config, max(1024, 2 * length), long_range)
+        device = self.lm_head.weight.device
+        self._rotary[long_range] = cos, sin = cos.to(device), sin.to(device)
         return cos[:length], sin[:length]
 
-    def prefill(self, x, turns=(), pairs=None, keep=None, caches=None, trace=None):
+    def prefill(self, x, turns=(), pairs=None, keep=None, caches=None, trace=None, reach=0):
         """x [B, S, D]; `turns` lists (first latent row, last prompt row) per question, each an int or
         [B]; `pairs` keys and values per alignment layer; `keep` [B, S]
-        bool hides rows as keys. Returns the hidden state after the final norm [B, S, D]. `trace`,
-        a list, receives the latent rows after each alignment layer."""
-        cos, sin = self.rotary(x.shape[1])
+        bool hides rows as keys; `reach` as in rotary. Returns the hidden state after the final norm
+        [B, S, D]. `trace`, a dict, receives the rows after each decoder layer and the latent rows after
+        each alignment layer."""
+        cos, sin = self.rotary(x.shape[1], reach)
         bias = causal_bias(x.shape[1], 0, x.device, keep)
         after = self.config.alignment_after() if turns else {}
         rows = torch.arange(x.shape[0], device=x.device)
         for i, layer in enumerate(self.model.layers):
             x = layer(x, cos, sin, bias, None if caches is None else caches[i])
+            if trace is not None:
+                trace["decoder_%d" % i] = x
             if i not in after:
                 continue
             keys, values = pairs[after[i]]
@@ -136,13 +141,13 @@ class FusionModel(nn.Module):
                     refined.append(refine(before[:, first:first + q], u, keys, values).to(x.dtype))
                     x = torch.cat([x[:, :first], refined[-1], x[:, first + q:]], 1)
             if trace is not None:
-                trace.append(torch.cat(refined, 1))
+                trace["align_%d" % after[i]] = torch.cat(refined, 1)
         return self.model.norm(x)
 
-    def step(self, ids, caches):
-        """One decoding step: ids [B, 1] -> logits [B, vocab]"""
+    def step(self, ids, caches, reach=0):
+        """One decoding step: ids [B, 1] -> logits [B, vocab]; `reach` as in rotary"""
         past = caches[0][0].shape[2]
-        cos, sin = self.rotary(past + 1)
+        cos, sin = self.rotary(past + 1, reach)
         x = self.model.embed_tokens(ids)
         for layer, cache in zip(self.model.layers, caches):
             x = layer(x, cos[past:], sin[past:], None, cache)
@@ -151,21 +156,35 @@ class FusionModel(nn.Module):
     # --- one question about one frame, or a conversation ---------------------------------------
 
     @torch.no_grad()
-    def answer(self, tiles, instruction, pieces, q, max_new=8, stop=()):
+    def look(self, tiles, q, trace):
+        """What no question changes, tiles [4, 3, s, s]: latents_0 [q, D] and the alignment layers' keys and values."""
+        c = self.config
+        grid = self.global_map(tiles[None], trace)
+        latents, context, pairs = self.frame_context(grid, q)
+        trace["global_map"], trace["latents_0"] = grid[0], latents[0]
+        trace["context_map"] = context[0].reshape(-1, c.width)
+        for k, pair in enumerate(pairs):
+            for name, x in zip(("keys", "values"), pair):       # [1, q, heads, w*w, d], window by window
+                trace["context_%d_%s" % (k, name)] = x[0].transpose(1, 2).reshape(-1, c.width)
+        return latents, pairs
+
+    @torch.no_grad()
+    def answer(self, tiles, instruction, pieces, q, max_new=8, stop=(), grid=0, reserve=0, looked=None):
         """tiles [5, 3, s, s]: four global tiles, then the guided image; `instruction`: ids;
         `pieces`: ids before place [1], between [1] and [2], after [2], and for every later question
-        two more: before its latents and after them. Returns every stage by its name."""
-        c, embed = self.config, self.model.embed_tokens
-        out = {}
+        two more: before its latents and after them; `grid`: image tokens resized to grid x grid, 0: as
+        they are; `reserve`: positions that may follow the prompt; `looked`: of look(), where it is known
+        already. Returns every stage by its name."""
+        embed, out = self.model.embed_tokens, {}
         states, features, _ = self.guided(tiles[4:], torch.tensor([instruction]))
-        out["guided_hidden_0"], out["guided_hidden_last"] = states[0][0], states[-1][0]
+        out.update(("guided_hidden_%d" % i, h[0]) for i, h in enumerate(states[:-1]))
+        out["guided_hidden_last"] = states[-1][0]
+        out["guided_features"] = features[0, :self.config.vision.patches]
         image = self.image_tokens(features)
+        if grid:
+            image = fewer_tokens(image, grid)
         out["image_tokens"] = image[0]
-        grid = self.global_map(tiles[None, :4])
-        out["global_map"] = grid[0]
-        latents, context, pairs = self.frame_context(grid, q)
-        out["latents_0"] = latents[0]
-        out["context_map"] = context[0].reshape(-1, c.width)
+        latents, pairs = looked or self.look(tiles[:4], q, out)
 
         parts, turns, length = [], [], 0
 
@@ -182,22 +201,25 @@ class FusionModel(nn.Module):
             push(latents.to(image.dtype))
             push(embed(torch.tensor([after])))
             turns.append((first, length - 1))
-        trace = []
+        trace = {}
         caches = [[] for _ in self.model.layers]
-        hidden = self.prefill(torch.cat(parts, 1), turns, pairs, caches=caches, trace=trace)
-        for k, rows in enumerate(trace):
-            out["align_%d" % k] = rows[0]
+        reach = length + reserve
+        hidden = self.prefill(torch.cat(parts, 1), turns, pairs, caches=caches, trace=trace, reach=reach)
+        out.update((name, rows[0]) for name, rows in trace.items())
         out["prefill_hidden"] = hidden[0]
         logits = self.lm_head(hidden[:, -1]).float()
         out["prefill_logits"] = logits[0]
-        ids, margins = [], []
+        ids, margins, steps = [], [], []
         while len(ids) < max_new:
             best = logits[0].topk(2)
             ids.append(int(best.indices[0]))
             margins.append(float(best.values[0] - best.values[1]))
-            if ids[-1] in stop:
+            if ids[-1] in stop or len(ids) == max_new:
                 break
-            logits = self.step(torch.tensor([[ids[-1]]]), caches)
+            logits = self.step(torch.tensor([[ids[-1]]]), caches, reach)
+            steps.append(logits[0])
+        if steps:
+            out["step_logits"] = torch.stack(steps)
         out["greedy_ids"], out["greedy_margins"] = ids, margins
         out["turns"] = turns
         out["sequence_length"] = length

@@ -9,6 +9,15 @@ import torch.nn.functional as F
 from .attention import attention, join_heads, split_heads
 
 
+def fewer_tokens(image, grid):
+    """[N, P, D] image tokens resized to grid x grid: bilinear, half-pixel centres, no antialiasing"""
+    n, p, d = image.shape
+    g = int(round(p ** 0.5))
+    x = F.interpolate(image.float().transpose(1, 2).view(n, d, g, g), size=(grid, grid), mode="bilinear",
+                      align_corners=False)
+    return x.flatten(2).transpose(1, 2)
+
+
 class EncoderAttention(nn.Module):
     def __init__(self, width, heads):
         super().__init__()
