@@ -99,7 +99,7 @@ def write_case(folder, model, tiles, instruction, pieces, q, extra, layers=False
     np.save(os.path.join(folder, "tiles_u8.npy"), tiles)
     for name, value in out.items():
         if torch.is_tensor(value) and (layers or not BETWEEN.match(name)):
-            np.save(os.path.join(folder, name + ".npy"), value.float().numpy())
+            np.save(os.path.join(folder, name + ".npy"), value.float().contiguous().numpy())
     with torch.no_grad():
         states, features, text = model.guided(pixels[4:], torch.tensor([instruction]))
         losses = [float(x) for x in semantic_mapping_loss(model, states, features, text)]

@@ -154,13 +154,17 @@ append_rope(GString *s, const checkpoint_geometry *g)
     if (g->llama) {
         g_string_append(s, " \"rope_theta\": 500000.0, \"max_position_embeddings\": 131072,\n"
                            " \"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0,"
-                           " \"low_freq_factor\": 1.0,\n  \"high_freq_factor\": 4.0,"
-                           " \"original_max_position_embeddings\": 8192},\n");
+                           " \"low_freq_factor\": 1.0,\n  \"high_freq_factor\": 4.0,");
+        g_string_append_printf(s, " \"original_max_position_embeddings\": %u},\n",
+                               g->original_positions ? g->original_positions : 8192);
         return;
     }
-    g_string_append(s, " \"rope_theta\": 10000.0, \"max_position_embeddings\": 131072,\n"
-                       " \"original_max_position_embeddings\": 4096, \"sliding_window\": 262144,\n"
-                       " \"rope_scaling\": {\"type\": \"longrope\",\n  ");
+    g_string_append_printf(
+        s,
+        " \"rope_theta\": 10000.0, \"max_position_embeddings\": 131072,\n"
+        " \"original_max_position_embeddings\": %u, \"sliding_window\": 262144,\n"
+        " \"rope_scaling\": {\"type\": \"longrope\",\n  ",
+        g->original_positions ? g->original_positions : 4096);
     append_factors(s, "short_factor", g->head_dim / 2, 1.0, 2.8);
     g_string_append(s, ",\n  ");
     append_factors(s, "long_factor", g->head_dim / 2, 1.08, 64.0);
@@ -187,9 +191,9 @@ config_json(const checkpoint_options *o)
     g_string_append_printf(
         s,
         " \"rms_norm_eps\": 1e-05, \"hidden_act\": \"silu\", \"attention_bias\": false,\n"
-        " \"tie_word_embeddings\": false, \"torch_dtype\": \"bfloat16\", \"use_cache\": true,\n"
+        " \"tie_word_embeddings\": %s, \"torch_dtype\": \"bfloat16\", \"use_cache\": true,\n"
         " \"bos_token_id\": %u, \"eos_token_id\": %u,\n",
-        added_id(g, 0), added_id(g, g->llama ? 5 : 1));
+        g->tied ? "true" : "false", added_id(g, 0), added_id(g, g->llama ? 5 : 1));
     g_string_append_printf(
         s,
         " \"mm_vision_tower\": \"%s\", \"mm_hidden_size\": %u,\n"
@@ -204,8 +208,17 @@ config_json(const checkpoint_options *o)
             ",\n \"vision_sampler_heads\": %u,\n"
             " \"vision_config\": {\"hidden_size\": %u, \"intermediate_size\": %u,"
             " \"num_attention_heads\": %u,\n  \"image_size\": %u,"
-            " \"patch_size\": %u, \"num_hidden_layers\": %u}",
+            " \"patch_size\": %u, \"num_hidden_layers\": %u",
             g->align_heads, g->v_width, g->v_mlp, g->v_heads, g->side, g->patch, g->v_layers);
+    if (g->own_sizes && g->v_used)
+        g_string_append_printf(s, ",\n  \"used_layers\": %u", g->v_used);
+    if (g->own_sizes && g->v_early)
+        g_string_append_printf(s, ",\n  \"early_layers\": %u", g->v_early);
+    if (g->own_sizes && g->v_connector[1])
+        g_string_append_printf(s, ",\n  \"connector\": [%u, %u]", g->v_connector[0],
+                               g->v_connector[1]);
+    if (g->own_sizes)
+        g_string_append(s, "}");
     g_string_append(s, "\n}\n");
     return s;
 }

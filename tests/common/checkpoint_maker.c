@@ -234,7 +234,8 @@ add_decoder(tensor_list *l)
     set_prefix(l, "model.");
     add_norm(l, "norm", D, false);
     set_prefix(l, "%s", "");
-    add_linear(l, "lm_head", g->vocab, D, 2, false);
+    if (!g->tied)
+        add_linear(l, "lm_head", g->vocab, D, 2, false);
 }
 
 static gsize

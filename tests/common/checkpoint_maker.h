@@ -29,6 +29,10 @@ typedef struct {
     /* The sizes above are not those that the tower's name implies: config.json says them, and the
      * numbers of heads of the alignment layers. */
     bool own_sizes;
+    /* Of vision_config too, where they are not 0: what else a name implies. */
+    uint32_t v_used, v_early, v_connector[2];
+    uint32_t original_positions; /* of rotary scaling; 0: as published */
+    bool tied;                   /* the output matrix is the embedding */
 } checkpoint_geometry;
 
 /* One of FUSION-Phi3.5-3B, FUSION-X-Phi3.5-3B, FUSION-LLaMA3.1-8B, FUSION-X-LLaMA3.1-8B, in any

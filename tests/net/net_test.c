@@ -99,6 +99,8 @@ net_test_model(const char *folder, net_precision precision)
     g_assert_no_error(error);
     g_autoptr(fmt_checkpoint) checkpoint = fmt_checkpoint_open(folder, &error);
     g_assert_no_error(error);
+    net_config_read_rows(config, checkpoint, &error);
+    g_assert_no_error(error);
     net_model *m =
         net_model_new(net_test_device(), config, checkpoint, precision, NULL, NULL, NULL, &error);
     g_assert_no_error(error);
@@ -152,6 +154,23 @@ net_case_load(const char *folder)
     c->q = (uint32_t) q;
     c->greedy = ids_of(c, json->root, "greedy_ids", &c->n_greedy);
     c->prompt.instruction = ids_of(c, json->root, "instruction_ids", &c->prompt.n_instruction);
+    guint64 grid = 0, reserve = 0;
+    fmt_json_get_uint(json, "grid", FMT_OPTIONAL, 0, 1024, &grid, &error);
+    g_assert_no_error(error);
+    fmt_json_get_uint(json, "reserve", FMT_OPTIONAL, 0, UINT32_MAX, &reserve, &error);
+    g_assert_no_error(error);
+    c->prompt.grid = (uint32_t) grid;
+    c->prompt.reserve = (uint32_t) reserve;
+    if (fmt_json_has(json, "greedy_margins")) {
+        GArray *margins = NULL;
+        fmt_json_get_doubles(json, "greedy_margins", FMT_REQUIRED, c->n_greedy, c->n_greedy, 0,
+                             1e30, &margins, &error);
+        g_assert_no_error(error);
+        c->margins = g_new(float, MAX(c->n_greedy, 1));
+        for (uint32_t i = 0; i < c->n_greedy; i++)
+            c->margins[i] = (float) g_array_index(margins, double, i);
+        g_array_unref(margins);
+    }
 
     const cJSON *prompt = cJSON_GetObjectItemCaseSensitive(json->root, "prompt");
     const cJSON *more = cJSON_GetObjectItemCaseSensitive(json->root, "questions"), *question;
@@ -180,6 +199,7 @@ net_case_free(net_case *c)
     g_free(c->folder);
     g_free(c->model);
     g_free(c->tiles);
+    g_free(c->margins);
     g_ptr_array_unref(c->memory);
     g_free(c);
 }
@@ -208,6 +228,66 @@ net_relative_error(const float *a, const float *b, uint64_t n)
         size += (double) b[i] * b[i];
     }
     return sqrt(difference / MAX(size, 1e-30));
+}
+
+double
+net_worst_row_error(const float *a, const float *b, uint64_t rows, uint64_t cols)
+{
+    double worst = 0, size = 0;
+    for (uint64_t r = 0; r < rows; r++, a += cols, b += cols) {
+        double difference = 0;
+        for (uint64_t i = 0; i < cols; i++) {
+            if (!isfinite(a[i]))
+                return INFINITY;
+            difference += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
+            size += (double) b[i] * b[i];
+        }
+        worst = MAX(worst, difference);
+    }
+    return sqrt(worst / MAX(size / (double) MAX(rows, 1), 1e-30));
+}
+
+static void
+fail_stage(net_comparison *cmp, const char *message)
+{
+    if (!cmp->failed)
+        g_test_fail_printf("%s: %s (the first stage that is off)", cmp->c->folder, message);
+    cmp->failed = true;
+}
+
+void
+net_compare_stage(const char *stage, const float *data, const uint64_t *shape, unsigned n_dims,
+                  void *comparison)
+{
+    net_comparison *cmp = comparison;
+    if (g_str_equal(stage, "tiles"))
+        return;
+    g_autoptr(npy_array) golden = net_case_stage(cmp->c, stage);
+    g_autofree char *message = NULL;
+    if (!golden || golden->n_dims != n_dims ||
+        memcmp(golden->shape, shape, n_dims * sizeof *shape) != 0) {
+        g_autofree char *found = fmt_shape_string(shape, n_dims);
+        g_autofree char *wanted =
+            golden ? fmt_shape_string(golden->shape, golden->n_dims) : g_strdup("no array");
+        message = g_strdup_printf("%s: expected %s, found %s", stage, wanted, found);
+        fail_stage(cmp, message);
+        return;
+    }
+    uint64_t cols = shape[n_dims - 1];
+    double error = net_relative_error(data, golden->data, golden->n);
+    double row = net_worst_row_error(data, golden->data, golden->n / cols, cols);
+    message = g_strdup_printf("%s: relative error %.2e, worst row %.2e", stage, error, row);
+    if (!cmp->quiet)
+        g_test_message("%s", message);
+    if (!(error < cmp->bound) || (cmp->row_bound > 0 && !(row < cmp->row_bound)))
+        fail_stage(cmp, message);
+    if (error > cmp->worst)
+        g_strlcpy(cmp->worst_stage, stage, sizeof cmp->worst_stage);
+    if (row > cmp->worst_row)
+        g_strlcpy(cmp->worst_row_stage, stage, sizeof cmp->worst_row_stage);
+    cmp->worst = MAX(cmp->worst, error);
+    cmp->worst_row = MAX(cmp->worst_row, row);
+    cmp->compared++;
 }
 
 net_run

@@ -31,6 +31,7 @@ typedef struct {
     float *tiles;         /* [5, 3, s, s] normalised */
     uint32_t q;
     uint32_t *greedy, n_greedy;
+    float *margins; /* [n_greedy] what led each of them to the next best logit; NULL: not known */
     net_prompt prompt; /* its pieces and ids belong to the case */
     GPtrArray *memory;
 } net_case;
@@ -43,6 +44,25 @@ npy_array *net_case_stage(const net_case *c, const char *stage);
 
 /* |a - b| / |b|, Frobenius; infinity where a value is not finite. */
 double net_relative_error(const float *a, const float *b, uint64_t n);
+
+/* Compares what taps show with the arrays of a case: net_compare_stage as a net_tap_fn, with this as user. A
+ * stage that the case lacks, of another shape, or beyond a bound fails the running test, which goes on; the
+ * message names the first one, and what is wrong is there. */
+typedef struct {
+    const net_case *c;
+    double bound;     /* of a stage's net_relative_error */
+    double row_bound; /* of the worst row's error against the stage's mean row; 0: not asked */
+    bool quiet;       /* no message for each stage */
+    bool failed;
+    unsigned compared;
+    double worst, worst_row;
+    char worst_stage[32], worst_row_stage[32];
+} net_comparison;
+
+void net_compare_stage(const char *stage, const float *data, const uint64_t *shape, unsigned n_dims,
+                       void *comparison);
+/* max over rows of |a_r - b_r| / sqrt(mean over rows of |b_r|^2) */
+double net_worst_row_error(const float *a, const float *b, uint64_t rows, uint64_t cols);
 
 /* A frame and a state, encoded and prefilled with the case. */
 typedef struct {

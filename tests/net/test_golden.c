@@ -14,33 +14,6 @@
  * 1e-5; the project's goal is 1e-4 for every stage. */
 #define F32_BOUND 1e-4
 
-typedef struct {
-    const net_case *c;
-    double bound;
-    unsigned compared;
-    double worst;
-} comparison;
-
-static void
-compare_stage(const char *stage, const float *data, const uint64_t *shape, unsigned n_dims,
-              void *user)
-{
-    comparison *cmp = user;
-    if (g_str_equal(stage, "tiles"))
-        return;
-    g_autoptr(npy_array) golden = net_case_stage(cmp->c, stage);
-    if (!golden)
-        g_error("%s: no golden array for stage %s", cmp->c->folder, stage);
-    g_assert_cmpuint(golden->n_dims, ==, n_dims);
-    for (unsigned i = 0; i < n_dims; i++)
-        g_assert_cmpuint(golden->shape[i], ==, shape[i]);
-    double error = net_relative_error(data, golden->data, golden->n);
-    g_test_message("%-20s relative error %.2e", stage, error);
-    g_assert_cmpfloat(error, <, cmp->bound);
-    cmp->worst = MAX(cmp->worst, error);
-    cmp->compared++;
-}
-
 static uint32_t
 context_for(const net_model *m, const net_case *c)
 {
@@ -53,8 +26,8 @@ test_f32(const void *folder)
     GError *error = NULL;
     g_autoptr(net_case) c = net_case_load(folder);
     g_autoptr(net_model) m = net_test_model(c->model, NET_F32);
-    comparison cmp = {.c = c, .bound = F32_BOUND};
-    net_run r = net_run_case(m, c, context_for(m, c), compare_stage, &cmp);
+    net_comparison cmp = {.c = c, .bound = F32_BOUND};
+    net_run r = net_run_case(m, c, context_for(m, c), net_compare_stage, &cmp);
     /* eight stages, and one an alignment layer */
     g_assert_cmpuint(cmp.compared, ==, 8 + net_model_config(m)->align.layers);
 
@@ -110,8 +83,8 @@ test_f16(const void *folder)
     g_autoptr(net_case) c = net_case_load(folder);
     g_autoptr(net_model) m = net_test_model(c->model, NET_F16);
     g_autoptr(npy_array) golden = net_case_stage(c, "prefill_logits");
-    comparison cmp = {.c = c, .bound = F16_BOUND};
-    net_run r = net_run_case(m, c, context_for(m, c), compare_stage, &cmp);
+    net_comparison cmp = {.c = c, .bound = F16_BOUND};
+    net_run r = net_run_case(m, c, context_for(m, c), net_compare_stage, &cmp);
     bool sure = check_choice(&r.out, golden->data, c->greedy[0]);
     g_test_message("worst stage %.2e; the first token %s", cmp.worst,
                    sure ? "has a clear lead" : "has no clear lead");
