@@ -80,6 +80,7 @@ step_variant(ops *o, uint32_t head_dim, gpu_kernel_desc *desc)
     const uint32_t parts = threads / (subgroup ? lanes : share);
     if (8 * parts + 32 * share * parts + (subgroup ? 0 : 8 * threads) > info->max_shared_bytes)
         return false;
+    desc->name = subgroup ? "attention_step_subgroup" : "attention_step";
     desc->spirv = subgroup ? spv_attention_step_subgroup : spv_attention_step;
     desc->spirv_bytes = subgroup ? sizeof(spv_attention_step_subgroup) : sizeof(spv_attention_step);
     desc->subgroup = subgroup ? lanes : 0;
@@ -106,6 +107,7 @@ gpu_variant(ops *o, uint32_t head_dim, uint32_t q_len, gpu_kernel_desc *desc, ui
         if (tile_bytes(head_dim, tiles[i][0], tiles[i][1]) > o->info->max_shared_bytes ||
             o->info->max_invocations < 128)
             continue;
+        desc->name = "attention_gpu";
         desc->spirv = spv_attention_gpu;
         desc->spirv_bytes = sizeof(spv_attention_gpu);
         desc->spec[5] = tiles[i][0];

@@ -269,7 +269,6 @@ matmul_kernel_choose(const ops *o, ops_dtype store, uint32_t rows, uint32_t n, u
             v->dtype != store || rows > v->max_rows)
             continue;
         matmul_kernel kernel = {
-            .name = v->name,
             .spirv = v->spirv,
             .spirv_bytes = v->spirv_bytes,
             .tile_rows = v->tile_rows,
@@ -279,7 +278,12 @@ matmul_kernel_choose(const ops *o, ops_dtype store, uint32_t rows, uint32_t n, u
         if (v->fit) {
             if (!v->fit(o, rows, n, k_texels, v, &kernel))
                 continue;
-        } else if (v->max_rows == MATVEC_ROWS) {
+            g_snprintf(kernel.name, sizeof kernel.name, "%s %ux%u", v->name, kernel.tile_rows,
+                       kernel.tile_cols);
+            return kernel;
+        }
+        g_strlcpy(kernel.name, v->name, sizeof kernel.name);
+        if (v->max_rows == MATVEC_ROWS) {
             kernel.cols_first = true;
             kernel.n_own = 1;
             kernel.own[0] = rows <= 2 ? rows : MATVEC_ROWS;

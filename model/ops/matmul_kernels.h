@@ -11,7 +11,7 @@
 #define MATMUL_OWN_SPEC 6u
 
 typedef struct {
-    const char *name;
+    char name[48]; /* with the tile's size where a kernel has several */
     const uint32_t *spirv;
     size_t spirv_bytes;
     uint32_t tile_rows, tile_cols; /* of a workgroup */

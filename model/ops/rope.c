@@ -55,8 +55,8 @@ ops_rope(ops *o, gpu_cmd *cmd, const ops_rope_args *a)
         .binds = {CHUNK_READ(o), CHUNK_READ(o), OPS_READ, OPS_WRITE, OPS_WRITE, OPS_WRITE},
         .push_bytes = sizeof(push),
         .n_spec = 5,
-        .spec = {chunk_row_lanes(o, a->qkv.rows), a->qkv.dtype == OPS_F16, a->head_dim, a->head_dim % 8 == 0 ? 4 : 2,
-                 a->pos.buf != NULL},
+        .spec = {chunk_row_lanes(o, a->qkv.rows), a->qkv.dtype == OPS_F16, a->head_dim,
+                 a->head_dim % 8 == 0 ? 4 : 2, a->pos.buf != NULL},
     };
     const gpu_span spans[] = {x.span, t.span, pos, x.span, k.span, v.span};
     ops_dispatch(o, cmd, &desc, spans, &push, chunk_groups(a->qkv.rows), 1, 1,

@@ -10,19 +10,21 @@
 /* Sizes of a model, as far as its products go. */
 typedef struct {
     const char *name;
-    uint32_t vision_width, vision_mlp, patches; /* V, MLP, P of one tile; a frame has 4 tiles */
-    uint32_t patch_values;                      /* 3 * patch * patch */
+    uint32_t vision_width, vision_mlp, vision_heads;
+    uint32_t patches;                                      /* of one tile; a frame has 4 tiles */
+    uint32_t patch_values;                                 /* 3 * patch * patch */
     uint32_t width, mlp, heads, kv_heads, head_dim, vocab; /* of the language model */
     uint32_t prompt; /* positions of a prefill: latents, vision tokens, text */
 } bench_shape;
 
-/* nano, fusion-3b, fusion-8b, fusion-x-3b; NULL for another name. */
+/* nano, small, fusion-3b, fusion-8b, fusion-x-3b; NULL for another name. */
 const bench_shape *bench_shape_find(const char *name);
 /* The names, separated by ", ". */
 char *bench_shape_names(void);
 
 typedef struct {
-    char *name; /* "matmul/256x512x512/f16" */
+    char *name;   /* "matmul/256x512x512/f16"; with "/gpu" where a table was asked for */
+    char *kernel; /* what it ran on the device: names joined by " + " */
     double us, gflops, gbps;
 } bench_kernel;
 
@@ -40,6 +42,10 @@ bool bench_sgemm(double *gflops, const char **why);
  * g_array_unref. */
 GArray *bench_kernels(ops *o, const bench_shape *shape, ops_dtype dtype, const char *filter,
                       GError **error);
+/* The kernel tables by name (ops_table): "fallback", "cpu", "gpu", "coopmat"; AUTO for "auto";
+ * FALSE for another name. */
+bool bench_table_find(const char *name, ops_table *table);
+const char *bench_table_name(ops_table table);
 
 /* The middle of n values, which are sorted in place. */
 double bench_median(double *v, unsigned n);

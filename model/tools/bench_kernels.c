@@ -13,11 +13,42 @@
 #define MAX_REPEAT 64
 
 static const bench_shape shapes[] = {
-    {"nano", 128, 384, 36, 768, 128, 320, 4, 4, 32, 512, 128},
-    {"fusion-3b", 1152, 4304, 729, 588, 3072, 8192, 32, 32, 96, 32064, 860},
-    {"fusion-8b", 1152, 4304, 729, 588, 4096, 14336, 32, 8, 128, 128256, 860},
-    {"fusion-x-3b", 1536, 6144, 576, 768, 3072, 8192, 32, 32, 96, 32064, 700},
+    {"nano", 128, 384, 4, 36, 768, 128, 320, 4, 4, 32, 512, 128},
+    {"small", 144, 288, 2, 64, 588, 192, 512, 2, 2, 96, 512, 100},
+    {"fusion-3b", 1152, 4304, 16, 729, 588, 3072, 8192, 32, 32, 96, 32064, 860},
+    {"fusion-8b", 1152, 4304, 16, 729, 588, 4096, 14336, 32, 8, 128, 128256, 860},
+    {"fusion-x-3b", 1536, 6144, 16, 576, 768, 3072, 8192, 32, 32, 96, 32064, 700},
 };
+
+static const struct {
+    const char *name;
+    ops_table table;
+} tables[] = {{"auto", OPS_TABLE_AUTO},
+              {"fallback", OPS_TABLE_FALLBACK},
+              {"cpu", OPS_TABLE_CPU},
+              {"gpu", OPS_TABLE_GPU},
+              {"coopmat", OPS_TABLE_COOPMAT}};
+
+bool
+bench_table_find(const char *name, ops_table *table)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(tables); i++) {
+        if (strcmp(tables[i].name, name) == 0) {
+            *table = tables[i].table;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *
+bench_table_name(ops_table table)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(tables); i++)
+        if (tables[i].table == table)
+            return tables[i].name;
+    return NULL;
+}
 
 const bench_shape *
 bench_shape_find(const char *name)
@@ -196,10 +227,164 @@ product_flops(const product *p)
     return 2.0 * p->m * p->n * p->k;
 }
 
+/* ---- attention ------------------------------------------------------------------------------ */
+
+typedef struct {
+    uint32_t batch, q_len, kv_len, heads, kv_heads, head_dim;
+    bool causal; /* the last q_len of kv_len positions */
+    ops_dtype dtype;
+    gpu_buf *q, *k, *v, *out, *pos;
+} attention;
+
+static void
+attention_clear(attention *p)
+{
+    g_clear_pointer(&p->q, gpu_buf_free);
+    g_clear_pointer(&p->k, gpu_buf_free);
+    g_clear_pointer(&p->v, gpu_buf_free);
+    g_clear_pointer(&p->out, gpu_buf_free);
+    g_clear_pointer(&p->pos, gpu_buf_free);
+}
+
+static gpu_buf *
+random_matrix(ops *o, uint32_t rows, uint32_t cols, ops_dtype dtype, GError **error)
+{
+    uint64_t bytes = ops_mat_bytes(rows, cols, dtype);
+    g_autoptr(gpu_buf) buf = gpu_buf_new(ops_device(o), bytes, GPU_MEM_DEVICE, "bench", error);
+    if (!buf)
+        return NULL;
+    if (dtype == OPS_F16) {
+        g_autoptr(GBytes) values = random_halves(bytes / 2);
+        if (!gpu_buf_write(buf, 0, g_bytes_get_data(values, NULL), bytes, error))
+            return NULL;
+    } else {
+        g_autofree float *values = g_new(float, bytes / 4);
+        for (uint64_t i = 0; i < bytes / 4; i++)
+            values[i] = (float) (i * 2654435761u % 1021) / 1021 - 0.5f;
+        if (!gpu_buf_write(buf, 0, values, bytes, error))
+            return NULL;
+    }
+    return g_steal_pointer(&buf);
+}
+
+static bool
+attention_init(attention *p, ops *o, GError **error)
+{
+    const uint32_t pos = p->kv_len - p->q_len;
+    p->q = random_matrix(o, p->batch * p->q_len, p->heads * p->head_dim, p->dtype, error);
+    p->k = p->q ? random_matrix(o, p->batch * p->kv_len, p->kv_heads * p->head_dim, p->dtype, error)
+                : NULL;
+    p->v = p->k ? random_matrix(o, p->batch * p->kv_len, p->kv_heads * p->head_dim, p->dtype, error)
+                : NULL;
+    p->out = p->v ? random_matrix(o, p->batch * p->q_len, p->heads * p->head_dim, p->dtype, error)
+                  : NULL;
+    p->pos = p->out ? gpu_buf_new(ops_device(o), 4, GPU_MEM_DEVICE, "bench position", error) : NULL;
+    return p->pos && gpu_buf_write(p->pos, 0, &pos, sizeof pos, error);
+}
+
+static ops_mat
+matrix(gpu_buf *buf, uint32_t rows, uint32_t cols, ops_dtype dtype)
+{
+    return (ops_mat){buf, 0, 0, rows, cols, (cols + 7) / 8 * 8, dtype};
+}
+
+static void
+record_attention(ops *o, gpu_cmd *cmd, const void *arg)
+{
+    const attention *p = arg;
+    const uint32_t cols = p->heads * p->head_dim, kv_cols = p->kv_heads * p->head_dim;
+    const ops_attention_args args = {
+        .q = matrix(p->q, p->batch * p->q_len, cols, p->dtype),
+        .k = matrix(p->k, p->batch * p->kv_len, kv_cols, p->dtype),
+        .v = matrix(p->v, p->batch * p->kv_len, kv_cols, p->dtype),
+        .out = matrix(p->out, p->batch * p->q_len, cols, p->dtype),
+        .batch = p->batch,
+        .heads = p->heads,
+        .kv_heads = p->kv_heads,
+        .head_dim = p->head_dim,
+        .scale = 0.1f,
+        .causal = p->causal,
+        .pos = p->causal ? (ops_u32){p->pos, 0} : (ops_u32){0},
+        .mean_from = UINT32_MAX,
+    };
+    ops_attention(o, cmd, &args);
+}
+
+static double
+attention_flops(const attention *p)
+{
+    /* of causal ones, what rows see */
+    double keys = p->causal ? p->kv_len - (p->q_len - 1) / 2.0 : p->kv_len;
+    return 4.0 * p->batch * p->q_len * keys * p->heads * p->head_dim;
+}
+
+static double
+attention_bytes(const attention *p)
+{
+    return 2 * (double) ops_mat_bytes(p->batch * p->q_len, p->heads * p->head_dim, p->dtype) +
+           2 * (double) ops_mat_bytes(p->batch * p->kv_len, p->kv_heads * p->head_dim, p->dtype);
+}
+
+/* ---- the list ------------------------------------------------------------------------------- */
+
 static void
 kernel_clear(gpointer data)
 {
     g_free(((bench_kernel *) data)->name);
+    g_free(((bench_kernel *) data)->kernel);
+}
+
+/* The kernels that `record` runs, as the device's timers call them. */
+static char *
+kernel_names(ops *o, record_fn record, const void *arg, GError **error)
+{
+    g_autoptr(gpu_cmd) cmd = gpu_cmd_new(ops_device(o), "bench", error);
+    if (!cmd)
+        return NULL;
+    gpu_cmd_set_profile(cmd, true);
+    gpu_cmd_stage(cmd, "bench");
+    record(o, cmd, arg);
+    if (!gpu_cmd_end(cmd, error) || !gpu_cmd_run(cmd, NULL, error))
+        return NULL;
+    unsigned n;
+    const gpu_stage_time *times = gpu_cmd_get_times(cmd, &n);
+    GString *names = g_string_new(NULL);
+    for (unsigned i = 0; i < n; i++) {
+        const char *slash = strchr(times[i].stage, '/');
+        if (slash)
+            g_string_append_printf(names, "%s%s", names->len ? " + " : "", slash + 1);
+    }
+    return g_string_free(names, FALSE);
+}
+
+/* Takes over `name`. */
+static bool
+add_kernel(GArray *list, ops *o, char *name, record_fn record, const void *arg, double flops,
+           double bytes, GError **error)
+{
+    bench_kernel k = {.name = name};
+    double ns;
+    k.kernel = kernel_names(o, record, arg, error);
+    if (!k.kernel || !measure(o, record, arg, &ns, error)) {
+        kernel_clear(&k);
+        return false;
+    }
+    k.us = ns / 1000;
+    k.gflops = flops / ns;
+    k.gbps = bytes / ns;
+    g_array_append_val(list, k);
+    return true;
+}
+
+static bool
+wanted(const GArray *list, const char *name, const char *filter)
+{
+    if (filter && !strstr(name, filter))
+        return false;
+    for (unsigned j = 0; j < list->len; j++)
+        if (strcmp(name, g_array_index(list, bench_kernel, j).name) == 0)
+            return false;
+    return true;
 }
 
 GArray *
@@ -208,6 +393,7 @@ bench_kernels(ops *o, const bench_shape *s, ops_dtype dtype, const char *filter,
     static const char *const types[] = {
         [OPS_F32] = "f32", [OPS_F16] = "f16", [OPS_Q8] = "q8", [OPS_Q4] = "q4"};
     const char *type = types[dtype];
+    const ops_dtype act = dtype == OPS_F32 ? OPS_F32 : OPS_F16;
     uint32_t rows = 4 * s->patches, qkv = (s->heads + 2 * s->kv_heads) * s->head_dim;
     uint32_t q = s->heads * s->head_dim;
     const product products[] = {
@@ -233,36 +419,52 @@ bench_kernels(ops *o, const bench_shape *s, ops_dtype dtype, const char *filter,
         {4, 2 * s->mlp, s->width, OPS_ACT_SWIGLU},
         {16, 2 * s->mlp, s->width, OPS_ACT_SWIGLU},
     };
+    const uint32_t vision_dim = s->vision_width / s->vision_heads;
+    const attention attentions[] = {
+        /* the tiles of a frame, the guided picture with its question, a prefill, a decode step */
+        {4, s->patches, s->patches, s->vision_heads, s->vision_heads, vision_dim, .dtype = act},
+        {1, s->patches + 16, s->patches + 16, s->vision_heads, s->vision_heads, vision_dim,
+         .dtype = act},
+        {1, s->prompt, s->prompt, s->heads, s->kv_heads, s->head_dim, true, .dtype = act},
+        {1, 1, s->prompt, s->heads, s->kv_heads, s->head_dim, true, .dtype = act},
+    };
     GArray *list = g_array_new(FALSE, FALSE, sizeof(bench_kernel));
 
     g_array_set_clear_func(list, kernel_clear);
-    for (unsigned i = 0; i < G_N_ELEMENTS(products); i++) {
+    bool ok = true;
+    for (unsigned i = 0; ok && i < G_N_ELEMENTS(products); i++) {
         product p = products[i];
         g_autofree char *name = g_strdup_printf("matmul/%ux%ux%u%s/%s", p.m, p.n, p.k,
                                                 p.act == OPS_ACT_SWIGLU      ? "/swiglu"
                                                 : p.act == OPS_ACT_GELU_TANH ? "/gelu"
                                                                              : "",
                                                 type);
-        bool known = filter && !strstr(name, filter);
-        for (unsigned j = 0; j < list->len && !known; j++)
-            known = strcmp(name, g_array_index(list, bench_kernel, j).name) == 0;
-        if (known)
+        if (!wanted(list, name, filter))
             continue;
-
-        double ns;
         p.dtype = dtype;
-        p.act_dtype = dtype == OPS_F32 ? OPS_F32 : OPS_F16;
-        bool ok = product_init(&p, o, error) && measure(o, record_product, &p, &ns, error);
+        p.act_dtype = act;
+        ok = product_init(&p, o, error) && add_kernel(list, o, g_strdup(name), record_product, &p,
+                                                      product_flops(&p), product_bytes(&p), error);
         product_clear(&p);
-        if (!ok) {
+        if (!ok)
             g_prefix_error(error, "%s: ", name);
-            g_array_unref(list);
-            return NULL;
-        }
-        bench_kernel k = {g_steal_pointer(&name), ns / 1000, product_flops(&p) / ns,
-                          product_bytes(&p) / ns};
-        g_array_append_val(list, k);
     }
+    for (unsigned i = 0; ok && i < G_N_ELEMENTS(attentions); i++) {
+        attention p = attentions[i];
+        g_autofree char *name =
+            g_strdup_printf("attention/%ux%ux%u/h%ux%u%s/%s", p.batch, p.q_len, p.kv_len, p.heads,
+                            p.head_dim, p.causal ? "/causal" : "", act == OPS_F32 ? "f32" : "f16");
+        if (!wanted(list, name, filter))
+            continue;
+        ok = attention_init(&p, o, error) &&
+             add_kernel(list, o, g_strdup(name), record_attention, &p, attention_flops(&p),
+                        attention_bytes(&p), error);
+        attention_clear(&p);
+        if (!ok)
+            g_prefix_error(error, "%s: ", name);
+    }
+    if (!ok)
+        g_clear_pointer(&list, g_array_unref);
     return list;
 }
 

@@ -31,9 +31,27 @@
 #define SO400M "\"mm_vision_tower\":\"google/siglip-so400m-patch14-384\",\"mm_hidden_size\":1152"
 #define GIANT "\"mm_vision_tower\":\"google/siglip2-giant-opt-patch16-384\",\"mm_hidden_size\":1536"
 
+/* fusion-3b with fewer and narrower layers, but the heads' sizes of the whole: a minute of work on
+ * a CPU there is a moment here. */
+#define SMALL                                                                                      \
+    "\"model_type\":\"fusion_phi\",\"vocab_size\":512,\"hidden_size\":192,"                        \
+    "\"intermediate_size\":512,\"num_hidden_layers\":4,\"num_attention_heads\":2,"                 \
+    "\"num_key_value_heads\":2,\"rms_norm_eps\":1e-5,\"rope_theta\":10000,"                        \
+    "\"max_position_embeddings\":4096,\"mm_projector_type\":\"mlp2x_gelu\",\"query_len\":\"16,"    \
+    "4\","                                                                                         \
+    "\"window_size\":3,\"num_of_vision_sampler_layers\":2,"                                        \
+    "\"start_of_vision_sampler_layers\":0,\"stride_of_vision_sampler_layers\":2,"                  \
+    "\"vision_sampler_heads\":4,\"image_aspect_ratio\":\"static_hd\",\"hidden_act\":\"silu\","     \
+    "\"tie_word_embeddings\":false,\"eos_token_id\":2,"                                            \
+    "\"mm_vision_tower\":\"fusion-small\",\"mm_hidden_size\":144,\"vision_config\":{"              \
+    "\"hidden_size\":144,\"intermediate_size\":288,\"num_attention_heads\":2,\"image_size\":112,"  \
+    "\"patch_size\":14,\"num_hidden_layers\":4,\"used_layers\":4,\"early_layers\":2,"              \
+    "\"connector\":[2,4]}"
+
 static const struct {
     const char *shape, *config;
 } configs[] = {
+    {"small", "{" SMALL "}"},
     {"fusion-3b", "{" PHI "," COMMON "," SO400M "}"},
     {"fusion-8b", "{" LLAMA "," COMMON "," SO400M "}"},
     {"fusion-x-3b", "{" PHI "," COMMON "," GIANT "}"},

@@ -10,7 +10,7 @@
 #include <string.h>
 
 typedef struct {
-    char *model, *shape, *device, *precision, *filter;
+    char *model, *shape, *device, *precision, *filter, *table;
     gboolean json, kernels_only;
 } options;
 
@@ -46,6 +46,14 @@ add_rounded(cJSON *to, const char *key, double value)
     cJSON_AddNumberToObject(to, key, g_ascii_strtod(text, NULL));
 }
 
+/* Of the nearer of the device's two ceilings. */
+static double
+share(const results *r, const bench_kernel *k)
+{
+    return MAX(r->matmul_gflops > 0 ? k->gflops / r->matmul_gflops : 0,
+               r->copy_gbps > 0 ? k->gbps / r->copy_gbps : 0);
+}
+
 static void
 print_json(const results *r)
 {
@@ -65,9 +73,11 @@ print_json(const results *r)
         const bench_kernel *k = &g_array_index(r->kernels, bench_kernel, i);
         cJSON *o = cJSON_CreateObject();
         cJSON_AddStringToObject(o, "name", k->name);
+        cJSON_AddStringToObject(o, "kernel", k->kernel);
         add_rounded(o, "us", k->us);
         add_rounded(o, "gflops", k->gflops);
         add_rounded(o, "gbps", k->gbps);
+        add_rounded(o, "share", share(r, k));
         cJSON_AddItemToArray(kernels, o);
     }
     if (r->has_stages) {
@@ -99,10 +109,12 @@ print_text(const results *r)
         printf("reference  sgemm of 256x512x512 on the CPU %.1f GFLOP/s\n", r->sgemm_gflops);
     else
         printf("reference  none: %s\n", r->why_no_sgemm);
-    printf("%-36s %12s %10s %8s\n", "kernel", "us", "GFLOP/s", "GB/s");
+    printf("%-38s %12s %10s %8s %9s  %s\n", "operation", "us", "GFLOP/s", "GB/s", "% of best",
+           "kernel");
     for (unsigned i = 0; i < r->kernels->len; i++) {
         const bench_kernel *k = &g_array_index(r->kernels, bench_kernel, i);
-        printf("%-36s %12.1f %10.1f %8.2f\n", k->name, k->us, k->gflops, k->gbps);
+        printf("%-38s %12.1f %10.1f %8.2f %9.1f  %s\n", k->name, k->us, k->gflops, k->gbps,
+               100 * share(r, k), k->kernel);
     }
     if (r->has_stages) {
         const bench_stages *t = &r->stages;
@@ -114,6 +126,38 @@ print_text(const results *r)
     }
     printf("memory     device %.1f MiB, host %.1f MiB at the most\n",
            (double) r->device_bytes / (1 << 20), (double) host_bytes() / (1 << 20));
+}
+
+/* Every operation with the kernels of every table that the device can run. */
+static GArray *
+all_tables(gpu_device *dev, const bench_shape *shape, ops_dtype dtype, const char *filter,
+           GError **error)
+{
+    GArray *list = NULL;
+    for (ops_table t = OPS_TABLE_FALLBACK; t <= OPS_TABLE_COOPMAT; t++) {
+        g_autoptr(ops) o = ops_new(dev, t, NULL);
+        if (!o)
+            continue;
+        GArray *more = bench_kernels(o, shape, dtype, filter, error);
+        if (!more) {
+            g_clear_pointer(&list, g_array_unref);
+            return NULL;
+        }
+        for (unsigned i = 0; i < more->len; i++) {
+            bench_kernel *k = &g_array_index(more, bench_kernel, i);
+            char *name = g_strdup_printf("%s/%s", k->name, bench_table_name(t));
+            g_free(k->name);
+            k->name = name;
+        }
+        if (!list) {
+            list = more;
+            continue;
+        }
+        g_array_append_vals(list, more->data, more->len);
+        g_array_set_clear_func(more, NULL); /* its entries are the list's now */
+        g_array_unref(more);
+    }
+    return list;
 }
 
 static bool
@@ -138,11 +182,21 @@ run(const options *opt, results *r, GError **error)
     static const ops_dtype dtypes[] = {OPS_F32, OPS_F16, OPS_Q8, OPS_Q4};
     ops_dtype dtype = dtypes[precision];
 
-    g_autoptr(net_device) device = net_device_open(opt->device, error);
-    if (!device)
+    ops_table table = OPS_TABLE_AUTO;
+    const bool all = opt->table && strcmp(opt->table, "all") == 0;
+    if (opt->table && !all && !bench_table_find(opt->table, &table)) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE,
+                    "--table: expected auto, fallback, cpu, gpu, coopmat or all, found \"%s\"",
+                    opt->table);
         return false;
-    ops *o = net_device_ops(device);
-    const gpu_device *dev = ops_device(o);
+    }
+    g_autoptr(gpu_device) dev = gpu_device_open(&(gpu_device_options){.name = opt->device}, error);
+    if (!dev)
+        return false;
+    ops *o = ops_new(dev, table, error);
+    if (!o)
+        return false;
+    g_autoptr(net_device) device = net_device_new(o);
     const gpu_device_info *info = gpu_device_get_info(dev);
     r->device = g_strdup_printf("%s (%s)", info->name, info->driver);
     if (dtype != OPS_F32 && !info->halves) {
@@ -156,7 +210,8 @@ run(const options *opt, results *r, GError **error)
     if (!bench_ceilings(o, dtype, &r->copy_gbps, &r->matmul_gflops, error))
         return false;
     r->has_sgemm = bench_sgemm(&r->sgemm_gflops, &r->why_no_sgemm);
-    r->kernels = bench_kernels(o, shape, dtype, opt->filter, error);
+    r->kernels = all ? all_tables(dev, shape, dtype, opt->filter, error)
+                     : bench_kernels(o, shape, dtype, opt->filter, error);
     if (!r->kernels)
         return false;
     if (!opt->kernels_only) {
@@ -177,13 +232,16 @@ main(int argc, char **argv)
         {"model", 0, 0, G_OPTION_ARG_FILENAME, &opt.model,
          "Measure answers of this checkpoint instead of random weights of a shape", "DIR"},
         {"shape", 0, 0, G_OPTION_ARG_STRING, &opt.shape, "Sizes to measure (default: nano)",
-         "nano|fusion-3b|fusion-8b|fusion-x-3b"},
+         "nano|small|fusion-3b|fusion-8b|fusion-x-3b"},
         {"device", 0, 0, G_OPTION_ARG_STRING, &opt.device,
          "auto, an index, or part of a device's name", "D"},
         {"precision", 0, 0, G_OPTION_ARG_STRING, &opt.precision, "Weights in memory (default: f16)",
          "f32|f16|q8|q4"},
         {"filter", 0, 0, G_OPTION_ARG_STRING, &opt.filter, "Only kernels whose name contains this",
          "TEXT"},
+        {"table", 0, 0, G_OPTION_ARG_STRING, &opt.table,
+         "Kernels to use (default: auto); all: every operation with each of them",
+         "auto|fallback|cpu|gpu|coopmat|all"},
         {"kernels-only", 0, 0, G_OPTION_ARG_NONE, &opt.kernels_only, "No whole answers", NULL},
         {"json", 0, 0, G_OPTION_ARG_NONE, &opt.json, "Print JSON", NULL},
         {NULL},
@@ -221,5 +279,6 @@ main(int argc, char **argv)
     g_free(opt.device);
     g_free(opt.precision);
     g_free(opt.filter);
+    g_free(opt.table);
     return ok ? 0 : 1;
 }

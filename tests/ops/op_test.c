@@ -360,6 +360,10 @@ static const op_table tables[] = {
 };
 static bool with_gpu_tables;
 
+/* A driver on the CPU spells cooperative matrices out: seconds of compiling for each kernel. There
+ * only one case of so many runs with them. */
+#define FEW_COOPMAT 12
+
 typedef struct {
     op_case fn;
     const void *arg;
@@ -432,6 +436,11 @@ op_add(const char *op, const char *shape, unsigned types, op_case fn, const void
                 continue;
             /* those of GPUs are for f16: f32 is the fallback's */
             if (tables[t].table >= OPS_TABLE_GPU && (!with_gpu_tables || act == OPS_F32))
+                continue;
+            static unsigned n_coopmat;
+            /* by two: both tables of a case */
+            if (tables[t].table == OPS_TABLE_COOPMAT && o->info->cpu &&
+                n_coopmat++ / 2 % FEW_COOPMAT)
                 continue;
             g_autofree char *name = g_strdup_printf("/%s/%s/%s/%s", op, shape,
                                                     act == OPS_F16 ? "f16" : "f32", tables[t].name);

@@ -227,6 +227,21 @@ def test_publish_elements_documentation(folder):
         assert re.search(r"(^|\W)%s(\W|$)" % word, text), word
 
 
+def test_fusion_bench_gpu(folder):
+    """The kernels of GPUs on whatever device there is, a whole answer included; and every table."""
+    bench = [os.path.join(BUILD, "model", "tools", "fusion-bench"), "--json", "--shape", "small"]
+    for precision in ("f16", "q4"):
+        text, _ = run(bench + ["--table", "gpu", "--precision", precision, "--filter", "matmul/1x"], timeout=600)
+        found = json.loads(text)
+        assert found["answer_ms"] > 0 and found["prompt_tokens"] > 80, found
+        assert all(k["kernel"].startswith("matvec_gpu_" + precision) for k in found["kernels"]), found
+    text, _ = run(bench + ["--table", "all", "--kernels-only", "--filter", "attention/1x1x"])
+    kernels = {k["name"].split("/")[-1]: k for k in json.loads(text)["kernels"]}
+    assert {"fallback", "gpu"} <= set(kernels), kernels
+    assert kernels["gpu"]["kernel"].startswith("attention_step"), kernels
+    assert all(k["us"] > 0 and k["share"] > 0 for k in kernels.values()), kernels
+
+
 def real_footage(name):
     def test(folder):
         clip = os.path.join(SHARED, "clips", name)
