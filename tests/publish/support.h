@@ -29,7 +29,7 @@ void pub_end(Pub *p);
 /* A buffer that carries an answer of each stream: "s1", "s2", ... with this id and, as text, the
  * id. */
 GstBuffer *answers_new(guint n_streams, guint id);
-/* Pushes it; fails if another one comes out, or if that takes longer than half a second. */
+/* Pushes it; fails if another one comes out, or if that takes longer than two seconds. */
 void pub_push(Pub *p, GstBuffer *buffer);
 /* Buffers with the ids from first to last, of one stream. */
 void pub_push_ids(Pub *p, guint first, guint last);

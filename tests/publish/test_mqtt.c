@@ -408,7 +408,7 @@ silent(gconstpointer scheme)
     g_assert_cmpuint(stat_of(p.element, "waiting"), ==, 50);
     gint64 before = g_get_monotonic_time();
     pub_stop(&p);
-    g_assert_cmpint(g_get_monotonic_time() - before, <, 2 * G_TIME_SPAN_SECOND);
+    g_assert_cmpint(g_get_monotonic_time() - before, <, 5 * G_TIME_SPAN_SECOND);
     g_assert_cmpuint(stat_of(p.element, "dropped"), ==, 50);
     pub_end(&p);
 }
