@@ -242,7 +242,8 @@ fill_info(VkInstance inst, VkPhysicalDevice phys, gpu_device_info *info)
     const VkPhysicalDeviceLimits *l = &props.limits;
     info->max_push_bytes = l->maxPushConstantsSize;
     info->max_shared_bytes = l->maxComputeSharedMemorySize;
-    info->max_invocations = l->maxComputeWorkGroupInvocations;
+    info->max_invocations =
+        MIN(l->maxComputeWorkGroupInvocations, l->maxComputeWorkGroupSize[0]);
     memcpy(info->max_groups, l->maxComputeWorkGroupCount, sizeof info->max_groups);
     info->max_texels = l->maxTexelBufferElements;
     info->max_binding_bytes = l->maxStorageBufferRange;

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "net_priv.h"
 #include "net_test.h"
 #include "test_gpu.h"
 
@@ -92,6 +93,23 @@ test_f16(const void *folder)
     test_gpu_check();
 }
 
+static ops_table the_table = OPS_TABLE_AUTO;
+
+/* A dispatch costs about as much as the whole of a small one's work: their number is a property
+ * that must not slip. A layer: norm, q k v, rotation and cache, attention, output, norm, gate and
+ * up, down; the norms are their products' on a GPU. Around them: embedding, norm, logits, choice.
+ */
+static void
+check_dispatches(net_state *s, uint32_t layers)
+{
+    const net_key key = {.kind = NET_PASS_DECODE, .rows = 1, .table = s->long_range};
+    const net_recording *rec = net_recordings_find(&s->recordings, &key);
+    const bool gpu = the_table >= OPS_TABLE_GPU;
+
+    g_assert_nonnull(rec);
+    g_assert_cmpuint(gpu_cmd_n_dispatches(rec->cmd), ==, gpu ? 6 * layers + 3 : 8 * layers + 4);
+}
+
 /* An f32 and an f16 model side by side follow the golden answer. */
 static void
 test_f16_answer(const void *folder)
@@ -116,6 +134,8 @@ test_f16_answer(const void *folder)
         net_decode(b.state, c->greedy[i], NULL, &b.out, &error);
         g_assert_no_error(error);
     }
+    if (c->n_greedy > 1 && gpu_device_get_info(test_gpu())->cpu)
+        check_dispatches(b.state, half->c->llm.layers);
     g_test_message("%u of %u tokens with a clear lead", sure, c->n_greedy);
     net_run_clear(&a);
     net_run_clear(&b);
@@ -248,7 +268,7 @@ main(int argc, char **argv)
         g_test_add_data_func("/golden/own", error->message, test_no_table);
         return net_test_finish(g_test_run());
     }
-    net_test_set_table(table);
+    net_test_set_table(the_table = table);
     g_autoptr(GPtrArray) cases = net_test_cases(root);
     g_assert_cmpuint(cases->len, >, 0);
     for (guint i = 0; i < cases->len; i++) {
