@@ -7,8 +7,11 @@
 
 #include "answermeta.h"
 
-static void
-add_classes(GstAnalyticsRelationMeta *meta, const GValue *choices)
+/* Detectors that write both kinds of metadata write the same rectangle. */
+#define SAME 0.9
+
+static gboolean
+add_classes(GstAnalyticsRelationMeta *meta, const GValue *choices, GstAnalyticsClsMtd *mtd)
 {
     guint n = gst_value_array_get_size(choices);
     g_autofree gfloat *levels = g_new(gfloat, n);
@@ -20,28 +23,106 @@ add_classes(GstAnalyticsRelationMeta *meta, const GValue *choices)
         levels[i] = probability;
         labels[i] = g_quark_from_string(gst_structure_get_string(choice, "label"));
     }
-    GstAnalyticsClsMtd mtd;
-    gst_analytics_relation_meta_add_cls_mtd(meta, n, levels, labels, &mtd);
+    return gst_analytics_relation_meta_add_cls_mtd(meta, n, levels, labels, mtd);
+}
+
+static void
+relate(GstAnalyticsRelationMeta *meta, const VqaAnswer *answer, const GArray *detections, guint cls)
+{
+    const VqaDetection *about = vqa_answer_detection(answer);
+    int k = about ? vqa_detection_find(detections, about) : -1;
+    guint od = k >= 0 ? g_array_index(detections, VqaDetection, k).od : 0;
+    if (!od)
+        return;
+    gst_analytics_relation_meta_set_relation(meta, GST_ANALYTICS_REL_TYPE_RELATE_TO, od - 1, cls);
+    gst_analytics_relation_meta_set_relation(meta, GST_ANALYTICS_REL_TYPE_RELATE_TO, cls, od - 1);
 }
 
 void
-vqa_analytics_attach(GstBuffer *buffer, GPtrArray *answers)
+vqa_analytics_attach(GstBuffer *buffer, GPtrArray *answers, const GArray *detections)
 {
     GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta(buffer);
     for (guint i = 0; i < answers->len; i++) {
-        const GValue *choices = vqa_answer_choices(g_ptr_array_index(answers, i));
+        const VqaAnswer *answer = g_ptr_array_index(answers, i);
+        const GValue *choices = vqa_answer_choices(answer);
         if (!gst_value_array_get_size(choices))
             continue;
         if (!meta)
             meta = gst_buffer_add_analytics_relation_meta(buffer);
-        add_classes(meta, choices);
+        GstAnalyticsClsMtd mtd;
+        if (add_classes(meta, choices, &mtd))
+            relate(meta, answer, detections, mtd.id);
+    }
+}
+
+static guint64
+track_of(GstAnalyticsRelationMeta *meta, guint od)
+{
+    GstAnalyticsMtd tracking;
+    guint64 id = 0;
+    GstClockTime first, last;
+    gboolean lost;
+    gpointer state = NULL;
+    if (gst_analytics_relation_meta_get_direct_related(meta, od, GST_ANALYTICS_REL_TYPE_ANY,
+                                                       gst_analytics_tracking_mtd_get_mtd_type(),
+                                                       &state, &tracking) &&
+        gst_analytics_tracking_mtd_get_info((GstAnalyticsTrackingMtd *) &tracking, &id, &first,
+                                            &last, &lost))
+        return id;
+    return 0;
+}
+
+static VqaDetection *
+same_region(GArray *list, const VqaDetection *d)
+{
+    for (guint i = 0; i < list->len; i++) {
+        VqaDetection *other = &g_array_index(list, VqaDetection, i);
+        if (other->meta && !other->od && g_strcmp0(other->label, d->label) == 0 &&
+            vqa_detection_overlap(other, d) >= SAME)
+            return other;
+    }
+    return NULL;
+}
+
+void
+vqa_analytics_detections(GstBuffer *buffer, const GstVideoRectangle *visible, GArray *list)
+{
+    GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta(buffer);
+    GstAnalyticsMtd mtd;
+    gpointer state = NULL;
+    while (meta && gst_analytics_relation_meta_iterate(meta, &state,
+                                                       gst_analytics_od_mtd_get_mtd_type(), &mtd)) {
+        GstAnalyticsODMtd *od = (GstAnalyticsODMtd *) &mtd;
+        gint x, y, w, h;
+        gfloat confidence;
+        if (!gst_analytics_od_mtd_get_location(od, &x, &y, &w, &h, &confidence))
+            continue;
+        GQuark type = gst_analytics_od_mtd_get_obj_type(od);
+        VqaDetection d = {.label = type ? g_quark_to_string(type) : NULL,
+                          .track = track_of(meta, mtd.id),
+                          .od = mtd.id + 1};
+        if (!vqa_detection_place(&d, x, y, w, h, visible))
+            continue;
+        VqaDetection *same = same_region(list, &d);
+        if (!same) {
+            g_array_append_val(list, d);
+            continue;
+        }
+        same->od = d.od;
+        if (!same->track)
+            same->track = d.track;
     }
 }
 
 #else
 
 void
-vqa_analytics_attach(GstBuffer *buffer, GPtrArray *answers)
+vqa_analytics_attach(GstBuffer *buffer, GPtrArray *answers, const GArray *detections)
+{
+}
+
+void
+vqa_analytics_detections(GstBuffer *buffer, const GstVideoRectangle *visible, GArray *list)
 {
 }
 

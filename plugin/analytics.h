@@ -2,14 +2,19 @@
 /* Answers among choices as GStreamer's own classification metadata (GStreamer 1.24 and newer). */
 #pragma once
 
-#include <gst/gst.h>
+#include <gst/video/video.h>
 
 G_BEGIN_DECLS
 
 /* One GstAnalyticsClsMtd for every answer (VqaAnswer) with choices on a writable buffer: labels in
  * their order with their probabilities. Labels become GQuarks there, which is the library's
- * contract; they come from properties, never from what the model writes. Does nothing before
- * GStreamer 1.24. */
-void vqa_analytics_attach(GstBuffer *buffer, GPtrArray *answers);
+ * contract; they come from properties, never from what the model writes. An answer about one of
+ * `detections` (of this buffer, or NULL) that is a GstAnalyticsODMtd is related to it, in both
+ * directions. Does nothing before GStreamer 1.24. */
+void vqa_analytics_attach(GstBuffer *buffer, GPtrArray *answers, const GArray *detections);
+
+/* Adds the object detections on the buffer to the array of VqaDetection; one that is there already
+ * as a region of interest is told its number instead. Nothing before GStreamer 1.24. */
+void vqa_analytics_detections(GstBuffer *buffer, const GstVideoRectangle *visible, GArray *list);
 
 G_END_DECLS

@@ -184,6 +184,7 @@ set_region(VqaAnswer *a, const VqaAnswerFields *f)
         a->has_detection = TRUE;
         a->detection = *f->detection;
         a->detection.meta = NULL;
+        a->detection.od = 0;
         if (a->detection.track)
             gst_structure_set(region, "id", G_TYPE_UINT64, a->detection.track, NULL);
         if (a->detection.label)

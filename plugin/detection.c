@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "analytics.h"
 #include "frameimage.h"
 
 static guint64
@@ -28,14 +29,12 @@ area(const VqaDetection *d)
     return d->rect[2] * d->rect[3];
 }
 
-/* FALSE if nothing of it is visible. Regions may reach out of the frame: their unsigned numbers are
- * then negative ones that wrapped. */
-static gboolean
-place(VqaDetection *d, const GstVideoRegionOfInterestMeta *meta, const GstVideoRectangle *visible)
+gboolean
+vqa_detection_place(VqaDetection *d, double x, double y, double w, double h,
+                    const GstVideoRectangle *visible)
 {
-    const double at[] = {(double) (gint) meta->x - visible->x,
-                         (double) (gint) meta->y - visible->y};
-    const double size[] = {meta->w, meta->h}, all[] = {visible->w, visible->h};
+    const double at[] = {x - visible->x, y - visible->y};
+    const double size[] = {w, h}, all[] = {visible->w, visible->h};
     for (guint i = 0; i < 2; i++) {
         double begin = CLAMP(at[i], 0, all[i]), end = CLAMP(at[i] + size[i], 0, all[i]);
         if (end - begin < 1)
@@ -59,9 +58,12 @@ vqa_detections_on(GstBuffer *buffer, const GstVideoInfo *info, guint most)
         VqaDetection d = {.meta = meta,
                           .track = track_of(meta),
                           .label = meta->roi_type ? g_quark_to_string(meta->roi_type) : NULL};
-        if (place(&d, meta, &visible))
+        /* Regions may reach out of the frame: unsigned numbers are then negative ones that wrapped.
+         */
+        if (vqa_detection_place(&d, (gint) meta->x, (gint) meta->y, meta->w, meta->h, &visible))
             g_array_append_val(list, d);
     }
+    vqa_analytics_detections(buffer, &visible, list);
     while (list->len > most) {
         guint smallest = 0;
         for (guint i = 1; i < list->len; i++) {
@@ -74,8 +76,8 @@ vqa_detections_on(GstBuffer *buffer, const GstVideoInfo *info, guint most)
     return list;
 }
 
-static double
-overlap(const VqaDetection *a, const VqaDetection *b)
+double
+vqa_detection_overlap(const VqaDetection *a, const VqaDetection *b)
 {
     double both = 1;
     for (guint i = 0; i < 2; i++) {
@@ -98,7 +100,7 @@ vqa_detection_find(const GArray *detections, const VqaDetection *d)
                 return (int) i;
             continue;
         }
-        double o = overlap(d, other);
+        double o = vqa_detection_overlap(d, other);
         if (g_strcmp0(d->label, other->label) == 0 && o >= best) {
             best = o;
             found = (int) i;

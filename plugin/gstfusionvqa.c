@@ -216,21 +216,22 @@ collect_riding(GstFusionVqa *self, GstBuffer *buffer, GstClockTime running_time)
     return vqa_rider_collect(&self->rider, running_time, self->config.answer_timeout, detections);
 }
 
-/* Answers about detections also belong to the regions of interest themselves. */
+/* Choices as GStreamer's classes, and what is said of detections as a part of their metadata. */
 static void
 relate(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding)
 {
     g_autoptr(GArray) detections = NULL;
-    for (guint i = 0; i < riding->len; i++) {
+    if (self->config.regions == VQA_REGIONS_DETECTIONS)
+        detections = vqa_detections_on(buffer, &self->info, G_MAXUINT);
+    vqa_analytics_attach(buffer, riding, detections);
+    for (guint i = 0; detections && i < riding->len; i++) {
         const VqaAnswer *answer = g_ptr_array_index(riding, i);
         const VqaDetection *about = vqa_answer_detection(answer);
-        if (!about)
-            continue;
-        if (!detections)
-            detections = vqa_detections_on(buffer, &self->info, G_MAXUINT);
-        int k = vqa_detection_find(detections, about);
-        if (k >= 0)
-            vqa_answer_relate(answer, g_array_index(detections, VqaDetection, k).meta);
+        int k = about ? vqa_detection_find(detections, about) : -1;
+        GstVideoRegionOfInterestMeta *meta =
+            k >= 0 ? g_array_index(detections, VqaDetection, k).meta : NULL;
+        if (meta)
+            vqa_answer_relate(answer, meta);
     }
 }
 
@@ -288,7 +289,6 @@ chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         g_autofree char *stream = gst_object_get_name(parent);
         if (riding) {
             vqa_answers_attach(buffer, stream, riding, running_time);
-            vqa_analytics_attach(buffer, riding);
             relate(self, buffer, riding);
         }
         if (alerts)

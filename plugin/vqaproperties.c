@@ -66,7 +66,9 @@ regions_type(void)
     static const GEnumValue values[] = {
         {VQA_REGIONS_FRAME, "The whole frame", "frame"},
         {VQA_REGIONS_ZONE, "The part that property zone says", "zone"},
-        {VQA_REGIONS_DETECTIONS, "Each GstVideoRegionOfInterestMeta on the frame", "detections"},
+        {VQA_REGIONS_DETECTIONS,
+         "Each region of interest on the frame; from GStreamer 1.24 on object detections too",
+         "detections"},
         {0, NULL, NULL},
     };
     if (g_once_init_enter(&type))

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* regions=detections: what is asked about, what rides, and what is related to what. */
+#ifdef HAVE_GST_ANALYTICS
+#include <gst/analytics/analytics.h>
+#endif
 #include <string.h>
 
 #include "answermeta.h"
@@ -71,9 +74,9 @@ static void
 finding(void)
 {
     static const VqaDetection had[] = {
-        {{0.1, 0.1, 0.2, 0.2}, 7, "person", NULL},
-        {{0.5, 0.5, 0.2, 0.2}, 0, "car", NULL},
-        {{0.5, 0.5, 0.21, 0.2}, 0, "person", NULL},
+        {{0.1, 0.1, 0.2, 0.2}, 7, "person", NULL, 0},
+        {{0.5, 0.5, 0.2, 0.2}, 0, "car", NULL, 0},
+        {{0.5, 0.5, 0.21, 0.2}, 0, "person", NULL, 0},
     };
     GArray *list = g_array_new(FALSE, FALSE, sizeof(VqaDetection));
     g_array_append_vals(list, had, 3);
@@ -81,13 +84,13 @@ finding(void)
         VqaDetection d;
         int expected;
     } cases[] = {
-        {{{0.8, 0.8, 0.1, 0.1}, 7, "dog", NULL}, 0},     /* wherever it went */
-        {{{0.1, 0.1, 0.2, 0.2}, 8, "person", NULL}, -1}, /* another one in its place */
-        {{{0.1, 0.1, 0.2, 0.2}, 0, "person", NULL}, -1}, /* which may be a third one */
-        {{{0.52, 0.5, 0.2, 0.2}, 0, "car", NULL}, 1},
-        {{{0.52, 0.5, 0.2, 0.2}, 0, "person", NULL}, 2},
-        {{{0.62, 0.5, 0.2, 0.2}, 0, "car", NULL}, -1}, /* overlaps by a quarter */
-        {{{0.5, 0.5, 0.2, 0.2}, 0, NULL, NULL}, -1},
+        {{{0.8, 0.8, 0.1, 0.1}, 7, "dog", NULL, 0}, 0},     /* wherever it went */
+        {{{0.1, 0.1, 0.2, 0.2}, 8, "person", NULL, 0}, -1}, /* another one in its place */
+        {{{0.1, 0.1, 0.2, 0.2}, 0, "person", NULL, 0}, -1}, /* which may be a third one */
+        {{{0.52, 0.5, 0.2, 0.2}, 0, "car", NULL, 0}, 1},
+        {{{0.52, 0.5, 0.2, 0.2}, 0, "person", NULL, 0}, 2},
+        {{{0.62, 0.5, 0.2, 0.2}, 0, "car", NULL, 0}, -1}, /* overlaps by a quarter */
+        {{{0.5, 0.5, 0.2, 0.2}, 0, NULL, NULL, 0}, -1},
     };
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++)
         g_assert_cmpint(vqa_detection_find(list, &cases[i].d), ==, cases[i].expected);
@@ -298,6 +301,50 @@ alerts(void)
     vqa_end(&v);
 }
 
+#ifdef HAVE_GST_ANALYTICS
+/* Object detections of GStreamer itself: read, followed by their tracks, and answers related to
+ * them. */
+static void
+analytics(void)
+{
+    Vqa v;
+    start(&v, "q [yes|no]");
+    for (guint i = 0; i < 2; i++) {
+        GstBuffer *b = sides(&v, 10, 20, -1, -1, i * 1000);
+        /* one as both kinds, and one as GStreamer's alone, which moves */
+        add(b, "person", 0, 4, 4, 8, 16);
+        GstAnalyticsRelationMeta *meta = gst_buffer_add_analytics_relation_meta(b);
+        GstAnalyticsODMtd od[2];
+        GstAnalyticsTrackingMtd tracking;
+        gst_analytics_relation_meta_add_od_mtd(meta, g_quark_from_string("person"), 4, 4, 8, 16,
+                                               0.5, &od[0]);
+        gst_analytics_relation_meta_add_od_mtd(meta, g_quark_from_string("car"), 20 - 10 * i, 4, 8,
+                                               16, 0.5, &od[1]);
+        gst_analytics_relation_meta_add_tracking_mtd(meta, 77, 0, &tracking);
+        gst_analytics_relation_meta_set_relation(meta, GST_ANALYTICS_REL_TYPE_RELATE_TO, od[1].id,
+                                                 tracking.id);
+        b = through(&v, b);
+        g_assert_cmpuint(answers_on(b), ==, 2);
+        meta = gst_buffer_get_analytics_relation_meta(b);
+        for (guint k = 0; k < 2; k++) {
+            GstAnalyticsMtd cls;
+            gpointer state = NULL;
+            g_assert_true(gst_analytics_relation_meta_get_direct_related(
+                meta, od[k].id, GST_ANALYTICS_REL_TYPE_RELATE_TO,
+                gst_analytics_cls_mtd_get_mtd_type(), &state, &cls));
+            g_assert_cmpfloat(gst_analytics_cls_mtd_get_level((GstAnalyticsClsMtd *) &cls, 0), ==,
+                              0.75f);
+            g_assert_false(gst_analytics_relation_meta_get_direct_related(
+                meta, od[k].id, GST_ANALYTICS_REL_TYPE_RELATE_TO,
+                gst_analytics_cls_mtd_get_mtd_type(), &state, &cls));
+        }
+        gst_buffer_unref(b);
+    }
+    g_assert_cmpuint(stat_of(v.element, "cached"), ==, 1); /* the tracked one */
+    vqa_end(&v);
+}
+#endif
+
 int
 main(int argc, char **argv)
 {
@@ -309,5 +356,8 @@ main(int argc, char **argv)
     g_test_add_func("/detections/limits", limits);
     g_test_add_func("/detections/ends", ends);
     g_test_add_func("/detections/alerts", alerts);
+#ifdef HAVE_GST_ANALYTICS
+    g_test_add_func("/detections/analytics", analytics);
+#endif
     return support_run();
 }
