@@ -127,6 +127,57 @@ answers(void)
     run_end(&r);
 }
 
+/* What the model computed for the text-free part of the i-th answer's picture. */
+static double
+global_ms(GstBuffer *b, guint i)
+{
+    GstCustomMeta *meta = gst_buffer_get_custom_meta(b, "fusion-answer");
+    g_auto(GStrv) lines =
+        g_strsplit(gst_structure_get_string(gst_custom_meta_get_structure(meta), "json"), "\n", -1);
+    const char *at = strstr(lines[i], "\"global_ms\":");
+    g_assert_nonnull(at);
+    return g_ascii_strtod(at + strlen("\"global_ms\":"), NULL);
+}
+
+/* Rules on the model's own probabilities; a new question about the same scene, whose features are
+ * reused; earlier turns; a part of the frame. */
+static void
+asking(void)
+{
+    Run r;
+    run_start(&r, FALSE, SMALL,
+              "alert=\"'is it open': yes >= 0%\" scene-threshold=0.05 context-turns=2 "
+              "frame-rate=0/1 regions=zone zone=0.25,0.25,0.5,0.5");
+    GstBuffer *b = through(&r, 40, 0);
+    double said = -1, alerted = -2;
+    const GValue *choices = gst_structure_get_value(answer(b, 0), "choices");
+    gst_structure_get_double(gst_value_get_structure(gst_value_array_get_value(choices, 0)),
+                             "probability", &said);
+    GstMessage *m;
+    while ((m = gst_bus_pop_filtered(r.bus, GST_MESSAGE_ELEMENT))) {
+        if (gst_message_has_name(m, "fusion-alert"))
+            gst_structure_get_double(gst_message_get_structure(m), "probability", &alerted);
+        gst_message_unref(m);
+    }
+    g_assert_cmpfloat(alerted, ==, said);
+    g_assert_cmpfloat(global_ms(b, 0), >, 0);
+    gst_buffer_unref(b);
+    /* the rule's question is not asked again, the new one is */
+    g_object_set(r.element, "prompt", "at {time}, what || {answer}", NULL);
+    b = through(&r, 41, 100);
+    g_assert_nonnull(answer(b, 2));
+    for (guint i = 0; i < 2; i++)
+        g_assert_cmpfloat(global_ms(b, i), ==, 0);
+    g_assert_cmpuint(stat_of(&r, "unchanged"), ==, 1);
+    gst_buffer_unref(b);
+    /* another scene: all of them, with the turns before */
+    gst_buffer_unref(through(&r, 200, 200));
+    gst_buffer_unref(through(&r, 90, 300));
+    g_assert_cmpuint(stat_of(&r, "answered"), ==, 9);
+    g_assert_cmpuint(stat_of(&r, "failed"), ==, 0);
+    run_end(&r);
+}
+
 static void
 odd_sizes(void)
 {
@@ -299,6 +350,7 @@ main(int argc, char **argv)
     model = tiny_model_make(NULL);
     g_test_add_func("/real/inspect", inspect);
     g_test_add_func("/real/answers", answers);
+    g_test_add_func("/real/asking", asking);
     g_test_add_func("/real/odd-sizes", odd_sizes);
     g_test_add_func("/real/stop-during-answer", stop_during_answer);
     g_test_add_func("/real/bad-input", bad_input);
