@@ -178,6 +178,11 @@ read_vision(reader *r, net_config *c)
     read_u32(r, "vision_config.num_hidden_layers", sizes, 2, 256, &c->vision.backbone_layers);
     if (r->error)
         return;
+    double eps = 1e-6;
+    read_double(r, "vision_config.layer_norm_eps", FMT_OPTIONAL, 0, 1, &eps);
+    if (fabs(eps - 1e-6) > 1e-9)
+        fault(r, NET_ERROR_UNSUPPORTED, "vision_config.layer_norm_eps", "expected 1e-06, found %g",
+              eps);
     used = c->vision.backbone_layers - 1;
     read_u32(r, "vision_config.used_layers", FMT_OPTIONAL, 1, c->vision.backbone_layers, &used);
     c->vision.layers = used;

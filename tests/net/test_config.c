@@ -219,6 +219,7 @@ static const config_fault faults[] = {
     {"vision_config.patch_size", "64", NET_ERROR_CONFIG, "image_size"},
     {"vision_config.hidden_size", "36", NET_ERROR_UNSUPPORTED, "multiple of 8"},
     {"vision_config.num_attention_heads", "16", NET_ERROR_UNSUPPORTED, "multiple of 4"},
+    {"vision_config.layer_norm_eps", "1e-5", NET_ERROR_UNSUPPORTED, "expected 1e-06"},
     {"query_len", "\"4,5\"", NET_ERROR_CONFIG, "squares"},
     {"query_len", "\"4,x\"", NET_ERROR_CONFIG, "4,x"},
     {"query_len", "\"\"", NET_ERROR_CONFIG, ""},

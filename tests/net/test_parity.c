@@ -523,11 +523,17 @@ test_configs(void)
     g_ptr_array_add(argv, g_strdup(PYTHON));
     g_ptr_array_add(argv, g_strdup(MAKE_GOLDEN));
     g_ptr_array_add(argv, g_strdup("--config"));
-    for (unsigned i = 0; i <= g_strv_length((char **) (void *) names); i++) {
+    static const char *const towers[] = {"google/siglip-so400m-patch14-224",
+                                         "siglip2-so400m-patch16-512",
+                                         "/models/siglip2-giant-opt-patch16-256"};
+    unsigned n_names = g_strv_length((char **) (void *) names);
+    for (unsigned i = 0; i <= n_names + G_N_ELEMENTS(towers); i++) {
         checkpoint_options o = {0};
-        /* the last: everything that a name implies said otherwise */
-        g_assert_true(checkpoint_geometry_named(&o.geometry, names[i] ? names[i] : names[0]));
-        if (!names[i]) {
+        g_assert_true(checkpoint_geometry_named(&o.geometry, names[i < n_names ? i : 0]));
+        if (i < n_names + G_N_ELEMENTS(towers)) {
+            if (i >= n_names)
+                o.geometry.tower = towers[i - n_names];
+        } else { /* the last: everything that a name implies said otherwise */
             o.geometry.own_sizes = o.geometry.tied = true;
             o.geometry.v_layers = 31;
             o.geometry.v_early = 7;
@@ -536,7 +542,7 @@ test_configs(void)
             o.geometry.side = 448;
             o.geometry.original_positions = 1024;
         }
-        char *folder = g_build_filename(root, names[i] ? names[i] : "said-otherwise", NULL);
+        char *folder = g_strdup_printf("%s/config-%u", root, i);
         checkpoint_write_texts(&o, folder, &error);
         g_assert_no_error(error);
         g_ptr_array_add(argv, folder);
