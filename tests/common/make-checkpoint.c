@@ -8,7 +8,7 @@ int
 main(int argc, char **argv)
 {
     checkpoint_options o = {0};
-    int divisor = 1, vocab = 0, layers = 0, v_layers = 0, seed = 0;
+    int divisor = 1, vocab = 0, layers = 0, seed = 0;
     double shard_gb = 5;
     g_autofree char *dtype = NULL;
     const GOptionEntry entries[] = {
@@ -19,7 +19,6 @@ main(int argc, char **argv)
          "size of a file in GB (default 5; 0: one file)", "GB"},
         {"vocab", 0, 0, G_OPTION_ARG_INT, &vocab, "rows of the embedding", "N"},
         {"layers", 0, 0, G_OPTION_ARG_INT, &layers, "decoder layers", "N"},
-        {"vision-layers", 0, 0, G_OPTION_ARG_INT, &v_layers, "layers of the vision backbone", "N"},
         {"seed", 0, 0, G_OPTION_ARG_INT, &seed, "of the random weights", "N"},
         {NULL},
     };
@@ -43,10 +42,6 @@ main(int argc, char **argv)
     }
     if (vocab > 0)
         o.geometry.vocab = (uint32_t) vocab;
-    if (v_layers > 0) {
-        o.geometry.v_layers = (uint32_t) v_layers;
-        o.geometry.own_sizes = true;
-    }
     if (layers > 0) {
         o.geometry.layers = (uint32_t) layers;
         o.geometry.align = MIN(o.geometry.align, (o.geometry.layers - 1) / o.geometry.stride + 1);
