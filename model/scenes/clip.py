@@ -3,7 +3,7 @@
 a camera that stays, and a cast; each frame is a scene that scene-render draws. Written as VP8 in WebM, with
 the truth beside it, one JSON line a frame after one for the clip.
 
-    cd model && python3 -m scenes.clip NAME ../pipelines/demo.webm
+    cd model && python3 -m scenes.clip demo ../pipelines/demo.webm        (draws the demonstration's clip again)
 
 Needs scene-render and scenes.pack (tests/run makes both), and gst-launch-1.0 (gst-plugins-base and -good)."""
 

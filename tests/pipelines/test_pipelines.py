@@ -49,18 +49,30 @@ def plays(path):
     return "video/x-vp8" in text and "EOS" in text
 
 
-def clip_seconds():
-    """From the truth beside the clip: an object whose first line, or all of it, tells the duration."""
-    for name in ("demo.jsonl", "demo.json"):
-        path = os.path.join(SOURCE, "pipelines", name)
-        if os.path.isfile(path):
-            text = open(path, encoding="utf-8").read()
-            return json.loads(text.splitlines()[0] if name.endswith("l") else text)["duration"]
-    raise AssertionError("nothing beside pipelines/demo.webm tells how long it is")
+def clip_truth():
+    """What is beside the clip: (about it, [what every frame shows])."""
+    with open(os.path.join(SOURCE, "pipelines", "demo.jsonl"), encoding="utf-8") as f:
+        lines = [json.loads(line) for line in f]
+    return lines[0], lines[1:]
 
 
 def script(name):
     return os.path.join(SOURCE, "pipelines", name)
+
+
+def test_clip(folder):
+    """What the demo asks about comes and goes in its clip, and the truth is of this clip."""
+    about, frames = clip_truth()
+    assert about["file"] == os.path.basename(CLIP) and os.path.getsize(CLIP) < 1500000
+    assert len(frames) == about["duration"] * about["framerate"], len(frames)
+    text, _ = run(["gst-launch-1.0", "-v", "filesrc", "location=" + CLIP, "!", "matroskademux", "!", "vp8dec", "!",
+                   "identity", "silent=false", "!", "fakesink"])
+    assert text.count("chain  ") == len(frames), text.count("chain  ")
+    shown = [[t["noun"] for t in f["things"] if t["visible"] > 0.5 and t["inside"] > 0.5] for f in frames]
+    for nouns in ({"car"}, {"man", "woman"}, {"dog"}):
+        there = [sum(n in nouns for n in some) for some in shown]
+        assert not there[0] and not there[-1] and max(there) == len(nouns), (nouns, there)
+    assert set(shown[0]) <= {"tree", "bench"}, shown[0]
 
 
 def test_demo(folder):
@@ -73,7 +85,7 @@ def test_demo(folder):
         times = [line["timestamp_seconds"] for line in lines if line["question"] == question]
         assert times == sorted(times) and len(times) == len(set(times)), times
         # one a second of the clip, its first frame included: none lost
-        assert len(times) == clip_seconds(), (question, times)
+        assert len(times) == clip_truth()[0]["duration"], (question, times)
     for line in lines:
         assert {"result", "confidence", "timestamp", "timestamp_seconds", "metrics"} <= set(line), line
         assert line["result"] and 0 <= line["confidence"] <= 1, line
@@ -87,7 +99,7 @@ def test_demo(folder):
 
 def test_demo_with_a_file_and_a_question(folder):
     out = os.path.join(folder, "o")
-    question = "Is there a ball?"
+    question = "Is there a dog?"
     text, _ = run([sys.executable, script("demo.py"), "--out", out, "--seconds", "3", CLIP, question])
     assert question in text
     assert {json.loads(line)["question"] for line in open(os.path.join(out, "answers.jsonl"))} == {question}
