@@ -136,6 +136,14 @@ def ablations(found):
     return "\n".join(lines)
 
 
+def nouns(names):
+    """The sentence on what the pictures of a recipe show; None: everything that the pack holds"""
+    if not names:
+        return "Its pictures showed every thing that the pack of models holds."
+    return ("It knows %d kinds of things: %s and %s; and words for several of them at once, such as person or vehicle. "
+            "Answers about other things are not worth anything." % (len(names), ", ".join(names[:-1]), names[-1]))
+
+
 def training(found):
     by_stage = ", ".join("%s %s" % (name, "{:,}".format(n)) for name, n in found["stages"].items())
     return ("%.0f minutes of training, %s steps (until the end of each stage: %s), %s views of pictures."
@@ -161,6 +169,8 @@ def blocks(measured, model):
     made = {}
     if os.path.exists(os.path.join(model, "model.safetensors")):
         made["sizes"] = sizes(model, measured)
+    if "nouns" in measured:
+        made["nouns"] = nouns(measured["nouns"])
     if "held_out" in measured:
         h = measured["held_out"]
         made["held-out"] = scores.table(h["kinds"], every=h["all"], goals=GOALS)
@@ -183,7 +193,7 @@ def blocks(measured, model):
 def fill(text, made):
     """The card's text with its blocks written anew; unknown blocks are an error, blocks that cannot be
     written say so."""
-    known = {"sizes", "held-out", "real", "ablations", "training", *DETAILS}
+    known = {"sizes", "nouns", "held-out", "real", "ablations", "training", *DETAILS}
 
     def put(match):
         name = match.group(2)

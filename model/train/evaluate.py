@@ -277,6 +277,7 @@ def card(a):
     if not os.path.exists(os.path.join(a.work, "questions.jsonl")):
         scenes(a.work, a.pictures, a.total, pack=a.pack, recipe=a.recipe)
     found = measure_all(a.model, a.work, find_clips(a.clips), a.ask)
+    found["nouns"] = RECIPES[a.recipe].get("nouns")
     path = a.out or os.path.join(a.model, "measured.json")
     page.merge(path, found)
     made = page.blocks(page.load(path), a.model)

@@ -430,6 +430,11 @@ class Card(unittest.TestCase):
         self.assertIn("4 minutes", text)
         self.assertIn("encoder 900, align 1,200), 9,000 views", text)
 
+    def test_what_it_knows(self):
+        text = card.blocks({"nouns": ["man", "car", "dog"]}, "/nowhere")["nouns"]
+        self.assertIn("3 kinds of things: man, car and dog;", text)
+        self.assertIn("every thing", card.blocks({"nouns": None}, "/nowhere")["nouns"])
+
     def test_faulty_cards(self):
         with self.assertRaisesRegex(ValueError, "unknown block"):
             card.fill(CARD.replace("real", "reel"), {})
