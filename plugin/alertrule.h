@@ -5,12 +5,18 @@
  *
  *     "Is somebody on the ground?": yes > 0.7 for 3s, cooldown 60s; 'Is the gate open?': yes < 30%
  *
- *     rules    = rule { (";" | newline) rule }
- *     rule     = question ":" label [ (">" | ">=" | "<" | "<=") probability ] { [","] clause }
- *     question = in "..." or '...', or bare up to the ":"; may have its choices: 'Gate?
- * [open|shut]' label    = a word, or in quotes: the choice that is looked at clause   = "for"
- * duration | "until" probability | "cooldown" duration | "gap" duration | "named" label duration =
- * number with ms, s, m, min or h;  probability = 0.7 or 70%
+ * rules: rule, rule after ";" or a line's end
+ *
+ * rule: question ":" label, then maybe a comparison (">", ">=", "<" or "<=" and a probability),
+ * then clauses, with "," or without
+ *
+ * question: in "..." or '...', or bare up to the ":"; may have its choices, 'Gate? [open|shut]'
+ *
+ * label: a word, or in quotes: the choice that is looked at
+ *
+ * clause: "for" duration, "until" probability, "cooldown" duration, "gap" duration, "named" label
+ *
+ * duration: a number with ms, s, m, min or h; probability: 0.7 or 70%
  *
  * Without a comparison the rule asks that the label is the answer, however probable.
  */
