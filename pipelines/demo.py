@@ -74,6 +74,8 @@ class Demo:
         vqa.set_property("model", args.model)
         vqa.set_property("device", args.device)
         Gst.util_set_object_arg(vqa, "frame-rate", args.frame_rate)
+        if not args.source:     # things stand at the lower edge of the clip
+            Gst.util_set_object_arg(self.pipeline.get_by_name("overlay"), "valignment", "top")
         self.pipeline.get_by_name("overlay").get_static_pad("src").add_probe(
             Gst.PadProbeType.BUFFER, self.on_annotated)
 
