@@ -260,8 +260,8 @@ bad_input(void)
     g_autofree char *key =
         g_strdup_printf("fusionvqa model=%s generation-config=tempreture=1", model);
     assert_error(key, "tempreture");
-    const tiny_model_options wrong = {.wrong_shape = "model.embed_tokens.weight"};
-    assert_model_error(&wrong, 0, "model.embed_tokens.weight");
+    const tiny_model_options wrong = {.wrong_shape = "lm_head.weight"};
+    assert_model_error(&wrong, 0, "lm_head.weight");
     const tiny_model_options missing = {.leave_out = "model.embed_tokens.weight"};
     assert_model_error(&missing, 0, "model.embed_tokens.weight");
     const tiny_model_options good = {0};

@@ -457,8 +457,9 @@ class PyTorchAnswers(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "a.png")
             Image.fromarray(np.random.RandomState(2).randint(0, 255, (60, 80, 3)).astype(np.uint8)).save(path)
-            tiles = evaluate.pixels(path, 96)
-        self.assertEqual(tiles.shape, (5, 3, 96, 96))
+            side = evaluate.TorchModel(nano).model.config.vision.side
+            tiles = evaluate.pixels(path, side)
+        self.assertEqual(tiles.shape, (5, 3, side, side))
         found = {}
         for guidance in (True, False):
             model = evaluate.TorchModel(nano, guidance=guidance)
