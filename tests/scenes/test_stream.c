@@ -306,15 +306,15 @@ test_closed_pipe(void)
         say(&c, SCENE(1));
         reply r = read_reply(&c);
         reply_clear(&r);
-        close(c.out);
-        c.out = -1;
         if (k == 0) {
-            /* more than fits into the pipe */
+            /* more than fits into the pipe; said first, as it may end as soon as nobody reads */
             g_autoptr(GString) many = g_string_new(NULL);
             for (unsigned i = 0; i < 50; i++)
                 g_string_append(many, "{\"seed\":1,\"width\":256,\"height\":256}\n");
             say(&c, many->str);
         }
+        close(c.out);
+        c.out = -1;
         /* its input stays open: it ends all the same */
         int in = c.in;
         c.in = -1;
