@@ -91,7 +91,8 @@ def sizes(model, measured):
             ("answers", "at most %d tokens" % g["max_new_tokens"])]
     if measured.get("answer_ms"):
         rows.append(("time of an answer", "%.0f ms: median over %d new frames, the frame's part included, %s"
-                     % (measured["answer_ms"], measured["pictures"], measured["device"])))
+                     % (measured["answer_ms"], measured.get("pictures_timed", measured["pictures"]),
+                        measured["device"])))
     if measured.get("largest_activation"):
         rows.append(("largest activation", "%.0f (F16 holds 65,504)" % measured["largest_activation"]))
     if measured.get("pytorch_same"):
