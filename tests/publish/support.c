@@ -207,3 +207,23 @@ free_port(void)
     g_socket_listener_close(listener);
     return port;
 }
+
+char *
+start_error(const char *location, const char *property, const char *value)
+{
+    GstElement *e = gst_element_factory_make("fusionpublish", NULL);
+    g_autoptr(GstBus) bus = gst_bus_new();
+    gst_element_set_bus(e, bus);
+    g_object_set(e, "location", location, property, value, NULL);
+    g_assert_cmpint(gst_element_set_state(e, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
+    g_autoptr(GstMessage) m = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
+    g_assert_nonnull(m);
+    g_autoptr(GError) error = NULL;
+    gst_message_parse_error(m, &error, NULL);
+    g_assert_true(error->domain == GST_RESOURCE_ERROR);
+    gst_element_set_state(e, GST_STATE_NULL);
+    gst_element_set_bus(e, NULL);
+    gst_object_unref(e);
+    g_test_message("%s", error->message);
+    return g_strdup(error->message);
+}

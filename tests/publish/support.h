@@ -40,6 +40,10 @@ char *wait_warning(Pub *p, const char *part, guint seconds);
 void wait_counter(Pub *p, const char *name, guint64 at_least);
 gboolean counter_connected(Pub *p);
 
+/* The error, of GST_RESOURCE_ERROR, with which an element of this location, and this property if it
+ * is not NULL, refuses to start. */
+char *start_error(const char *location, const char *property, const char *value);
+
 /* Lines of a file; no half one may be at its end. */
 GStrv lines_of(const char *path);
 /* The number at a key of a line, which must be JSON. */

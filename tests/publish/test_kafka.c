@@ -279,20 +279,9 @@ wrong_settings(void)
         {"kafka://host:9092/a", "/nonexistent.pem", "ca-file", "/nonexistent.pem"},
     };
     for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
-        GstElement *e = gst_element_factory_make("fusionpublish", NULL);
-        g_autoptr(GstBus) bus = gst_bus_new();
-        gst_element_set_bus(e, bus);
-        g_object_set(e, "location", wrong[i][0], wrong[i][2], wrong[i][3], NULL);
-        g_assert_cmpint(gst_element_set_state(e, GST_STATE_PAUSED), ==, GST_STATE_CHANGE_FAILURE);
-        g_autoptr(GstMessage) m = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR);
-        g_autoptr(GError) error = NULL;
-        gst_message_parse_error(m, &error, NULL);
-        g_test_message("%s", error->message);
-        g_assert_nonnull(strstr(error->message, wrong[i][1]));
-        g_assert_null(strstr(error->message, "secret"));
-        gst_element_set_state(e, GST_STATE_NULL);
-        gst_element_set_bus(e, NULL);
-        gst_object_unref(e);
+        g_autofree char *error = start_error(wrong[i][0], wrong[i][2], wrong[i][3]);
+        g_assert_nonnull(strstr(error, wrong[i][1]));
+        g_assert_null(strstr(error, "secret"));
     }
 }
 
