@@ -26,7 +26,7 @@ class Families:
         name = self._name(noun)
         if colour == "gray" and not self.plain and self.rng.random() < 0.15:
             colour = "grey"
-        if noun == "person" or noun in v.PEOPLE:      # a colour is that of the clothes
+        if v.is_person(noun):      # a colour is that of the clothes
             after = " in " + colour if colour else ""
             return {"a": article(name) + after, "n": name + after, "p": plural(name) + after}
         before = colour + " " if colour else ""
@@ -45,7 +45,7 @@ class Families:
             likely[group] = 2.0
         for noun in v.WORN + ["furniture"]:
             likely[noun] = 0.5
-        return [(n, max(w, 0.1)) for n, w in likely.items() if view.absent(n)]
+        return [(n, max(w, 0.1)) for n, w in likely.items() if view.absent(v.called(n)) and v.called(n) == n]
 
     def _pick_absent(self, view, key, short=None):
         """An absent noun for the answer "no" to `key`, most likely where yes is ahead."""
@@ -99,7 +99,7 @@ class Families:
         people = [i for i in view.clear if i.person]
         if people and way < 0.42:
             return self._wearing(view, people)
-        if people and way < 0.52:
+        if people and v.HELD and way < 0.52:
             return self._holding(view, people)
         return self._coloured(view) if way < 0.8 else self._check(view)
 
@@ -594,7 +594,7 @@ class Families:
         if not options:
             return None
         noun = rng.choices([n for n, _ in options], [w for _, w in options])[0]
-        person = noun in v.PEOPLE
+        person = v.is_person(noun)
         answer = "There is no %s." % noun
         way = rng.random()
         if person and way < 0.5:

@@ -12,7 +12,6 @@ from .scene import COLOURS, OUTDOORS, PLACES, Scene, Thing
 from .vocabulary import article, plural
 
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"]
-MAX_THINGS = 11
 
 PLACE_PHRASES = {"street": ["on a street", "in a street", "on the street"],
                  "car park": ["in a car park", "in a parking lot", "in the car park"],
@@ -129,14 +128,14 @@ def _pick_noun(rng, place, without, countable=False):
                and not (countable and n in v.UNCOUNTED)]
     if countable:                                      # counts are learned for every noun
         options = [(n, w ** 0.5) for n, w in options]
-    return rng.choices([n for n, _ in options], [w for _, w in options])[0]
+    return rng.choices([n for n, _ in options], [w for _, w in options])[0] if options else None
 
 
 def _groups(rng, place, progress):
     """Nouns and how many of each."""
-    room = 2 + int(progress * (MAX_THINGS - 2))
+    room = 2 + int(progress * (v.LIMITS["things"] - 2))
     sizes = []
-    if rng.random() < 0.5 * min(1.0, 0.3 + progress):
+    if rng.random() < v.LIMITS["crowds"] * min(1.0, 0.3 + progress):
         # The lower counts come with all the other pictures.
         most = max(2, min(8, int(2 + 6 * progress)))
         weights = [2, 4, 8, 13, 17, 19, 8, 5][:most]
@@ -151,15 +150,17 @@ def _groups(rng, place, progress):
         size = min(size, room)
         if size < 1:
             break
-        crowd = len(v.PEOPLE) > 1 and rng.random() < (0.18 if size > 2 else 0.08 if size == 2 else 0)
+        crowd = len(v.PEOPLE) > 1 and "person" not in v.NOUNS and rng.random() < (0.18 if size > 2 else 0.08 if size == 2 else 0)
         if crowd and not used & set(v.PEOPLE):
             noun, nouns = "person", [rng.choice(v.PEOPLE) for _ in range(size)]
             used |= set(v.PEOPLE)
         else:
             noun = _pick_noun(rng, place, used, countable=size > 1)
+            if noun is None:                           # few nouns, and all of them named
+                break
             if not OUTDOORS[place] and noun in LARGE:  # a warehouse has room for few trucks
                 size = min(size, 3)
-            nouns = [noun] * size
+            nouns = [rng.choice(v.PEOPLE) if noun == "person" else noun for _ in range(size)]
             used.add(noun)
         room -= size
         groups.append(_Group(noun, [Thing(id=0, noun=n) for n in nouns]))
@@ -185,9 +186,9 @@ def _colour(rng, noun, held_out, others):
 
 def _attributes(rng, group, place, held_out, progress):
     things, noun = group.things, group.noun
-    person = noun == "person" or noun in v.PEOPLE
+    person = v.is_person(noun)
     single = progress < 0.2                            # at most one attribute at the beginning
-    if noun != "person" and v.paintable(noun) and rng.random() < (0.35 if person else 0.85):
+    if noun in v.NOUNS and v.paintable(noun) and rng.random() < (0.35 if person else 0.85):
         if len(things) > 1 and rng.random() < 0.55:
             colour = _colour(rng, noun, held_out, None)
             for thing in things:
@@ -258,9 +259,9 @@ def _relate(rng, groups):
         x, y = a.noun, b.noun
         if x in SMALL and y in TOPS:
             options = ["on", "on", "on", "next to"]
-        elif x in v.PEOPLE and y in SEATS and a.first.posture == "sitting":
+        elif v.is_person(x) and y in SEATS and a.first.posture == "sitting":
             options = ["on"]
-        elif x in v.PEOPLE and y in BEDS and a.first.posture == "lying":
+        elif v.is_person(x) and y in BEDS and a.first.posture == "lying":
             options = ["on"]
         elif x in FLAT or y in FLAT or x == "hand" or y == "hand":
             options = ["left of", "right of"]
@@ -273,7 +274,7 @@ def _relate(rng, groups):
             continue
         a.first.relation = (relation, b.first.id)
         phrases = RELATION_PHRASES[relation]
-        a.words["relation"] = phrases[0] if x in v.PEOPLE else rng.choice(phrases)
+        a.words["relation"] = phrases[0] if v.is_person(x) else rng.choice(phrases)
         a.target = b
         a.shown.add("relation")
 
@@ -312,12 +313,12 @@ def write_caption(rng, scene):
     """Gives a scene whose things are known, as that of a twin, a caption and its steps."""
     groups, by_key = [], {}
     for thing in scene.things:
-        key = (thing.noun, thing.posture, thing.holding, thing.wearing, thing.text, thing.side, thing.distance,
+        key = (v.called(thing.noun), thing.posture, thing.holding, thing.wearing, thing.text, thing.side, thing.distance,
                thing.relation, thing.id if thing.holding or thing.relation else 0, thing.colour is None)
         if key in by_key:
             by_key[key].things.append(thing)
         else:
-            by_key[key] = _Group(thing.noun, [thing])
+            by_key[key] = _Group(v.called(thing.noun), [thing])
             groups.append(by_key[key])
     by_id = {t.id: g for g in groups for t in g.things}
     for group in groups:
@@ -362,7 +363,7 @@ def _noun_phrase(group, show, definite=False):
     things, noun, words = group.things, group.noun, group.words
     show = show & group.shown
     number = len(things)
-    person = noun == "person" or noun in v.PEOPLE
+    person = v.is_person(noun)
     name = noun if number == 1 else plural(noun)
     before, after = "", []
     if "colour" in show:

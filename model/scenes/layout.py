@@ -15,6 +15,7 @@ Beside what the renderer reads, a description says what questions need to know:
 from math import asin, atan, cos, degrees, hypot, radians, sin, tan
 
 from . import catalogue, places
+from . import vocabulary as v
 from .camera import Camera, lens, log_uniform
 from .describe import finish
 from .items import (HANGING, ON_TOP, SEAT_AT, SUPPORTS, area, choose, clipped, make_sign, meets, next_id, overlap, seat_of,
@@ -304,7 +305,7 @@ def extra_item(view, noun, colour=None):
 def on_support(view, item):
     """A cup stands on a table, which is then in the picture too."""
     rng = view.rng
-    names = [n for n in SUPPORTS if view.assets.models(n, view.scene.held_out) and view.scene.place in
+    names = [n for n in SUPPORTS if v.weight(n) > 0 and view.assets.models(n, view.scene.held_out) and view.scene.place in
              (view.assets.nouns.get(n, {}).get("places") or [])]
     for _ in range(3):
         if not names:
@@ -339,7 +340,7 @@ def seat_under(view, item):
     noun = SEAT_AT[view.scene.place]
     x, y, z = item.position
     a = radians(item.yaw)
-    if rng.random() < 0.65:
+    if rng.random() < 0.65 and v.weight(noun) > 0:
         seat = extra_item(view, noun)
         if seat is not None:
             k = own / seat_of(seat.model) / seat.scale[1]
@@ -363,12 +364,13 @@ def decorate(view):
     rng, scene, place = view.rng, view.scene, view.place
     if not place.extras or rng.random() < ((0.25 if scene.outdoors else 0.15) if scene.things else 0.6):
         return
-    nouns = [n for n in place.extras if n in view.assets.nouns and view.assets.models(n, scene.held_out)
+    nouns = [n for n in place.extras if n in view.assets.nouns and view.assets.models(n, scene.held_out) and v.weight(n) > 0
              and not any(t.noun == n or contested(t.noun, n) for t in scene.things)]
     if not nouns:
         return
-    for noun in rng.sample(nouns, min(len(nouns), rng.choice([1, 1, 2, 2, 3] if scene.outdoors else [2, 3, 3, 4, 5]))):
-        again = rng.choice([1, 1, 2, 3]) if noun in ("tree", "bush", "desk", "chair", "plant", "shelf") else 1
+    most = v.LIMITS["extras"]
+    for noun in rng.sample(nouns, min(len(nouns), most, rng.choice([1, 1, 2, 2, 3] if scene.outdoors else [2, 3, 3, 4, 5]))):
+        again = min(most - 1, rng.choice([1, 1, 2, 3])) if noun in ("tree", "bush", "desk", "chair", "plant", "shelf") else 1
         for _ in range(again):
             item = extra_item(view, noun)
             if item is None:

@@ -49,7 +49,7 @@ class Item:
                  "w", "h", "top", "depth", "pixels", "visible", "inside", "clear", "gone", "known", "part", "unclear", "seen")
 
     def __init__(self, id, noun, colour, truth, width, height):
-        self.id, self.noun, self.colour = id, noun, colour
+        self.id, self.noun, self.colour = id, v.called(noun), colour
         self.posture = self.holding = self.text = self.relation = None
         self.wearing, self.main, self.part = (), False, False
         self.unclear = ()            # what it wears or holds and nobody can see
@@ -70,7 +70,7 @@ class Item:
 
     @property
     def person(self):
-        return self.noun in v.PEOPLE
+        return v.is_person(self.noun)
 
     @property
     def colour_seen(self):

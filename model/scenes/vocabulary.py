@@ -63,6 +63,10 @@ for _noun in ("door", "window"):                       # vehicles have them, too
     CONTESTED[_noun] = {"door", "window", *GROUP_NOUNS.get("vehicle", ())} - {_noun}
 CONTESTED["hand"] = set(PEOPLE)
 COUNTED_GROUPS = [g for g in GROUPS if g in ("person", "vehicle", "animal")]
+# Nouns that are called by another name in captions and questions (see `prefer`).
+_CALLED = {}
+# How many things a caption names at most, how many kinds the picture adds to them, the share of crowds.
+LIMITS = {"things": 11, "extras": 5, "crowds": 0.5}
 WORN = [n for n in ("hat", "helmet", "vest") if n in NOUNS]
 HELD = [n for n in ("bag", "box", "umbrella", "suitcase", "ball", "basket", "cup", "bottle") if n in NOUNS]
 # One of its kind in a picture, or always belonging to somebody: never counted.
@@ -103,6 +107,15 @@ def hypernyms(noun):
     return [group] if group and group != "furniture" else []
 
 
+def called(noun):
+    """What captions and questions call it."""
+    return _CALLED.get(noun, noun)
+
+
+def is_person(name):
+    return name == "person" or name in PEOPLE
+
+
 def article(words):
     """'a' or 'an' before the words, with them."""
     return ("an " if words[:1].lower() in "aeiou" else "a ") + words
@@ -114,7 +127,7 @@ def _fraction(*words):
 
 
 HELD_OUT_SHARE = 0.08
-HELD_OUT_PAIRS = frozenset((c, n) for n in sorted(NOUNS) if paintable(n) for c in COLOURS
+HELD_OUT_PAIRS = frozenset((c, n) for n in sorted(NOUNS) + ["person"] if n == "person" or paintable(n) for c in COLOURS
                            if _fraction("pair", c, n) < HELD_OUT_SHARE)
 
 
@@ -130,7 +143,7 @@ def colours_for(noun, held_out=False):
     return _TRAINING_COLOURS.get(noun, COLOURS)
 
 
-_TRAINING_COLOURS = {n: [c for c in COLOURS if (c, n) not in HELD_OUT_PAIRS] for n in NOUNS}
+_TRAINING_COLOURS = {n: [c for c in COLOURS if (c, n) not in HELD_OUT_PAIRS] for n in [*NOUNS, "person"]}
 
 
 def nouns_at(place):
@@ -141,8 +154,18 @@ def nouns_at(place):
 _AT = {p: [(n, weight(n)) for n in NOUNS if p in places(n) and n not in WORN] for p in PLACES}
 
 
-def prefer(nouns, rest=0.0):
-    """From here on scenes show, and questions deny, these nouns; the others `rest` times as often as before."""
+def prefer(nouns, rest=0.0, things=None):
+    """From here on scenes show, and questions deny, these nouns; the others `rest` times as often as before.
+    "person" among them stands for man, woman and child: all of them are then called a person. `things`: at most so
+    many are in a caption, and one or two beside them."""
+    if "person" in nouns and "person" not in NOUNS:
+        weight_of_all = sum(weight(n) for n in PEOPLE)
+        NOUNS["person"] = dict(NOUNS[PEOPLE[0]], plural="people", group=None, weight=weight_of_all)
+        _CALLED.update(dict.fromkeys(PEOPLE, "person"))
+        for options in _AT.values():
+            options.append(("person", weight_of_all))
+    if things:
+        LIMITS.update(things=things, extras=2, crowds=0.35)
     unknown = set(nouns) - set(NOUNS)
     if unknown:
         raise ValueError("no such nouns in %s: %s" % (THINGS_JSON, ", ".join(sorted(unknown))))
@@ -151,6 +174,7 @@ def prefer(nouns, rest=0.0):
             about["weight"] = rest * float(about.get("weight", 1.0))
     for options in _AT.values():
         options[:] = [(n, weight(n)) for n, _ in options if weight(n) > 0]
+    HELD[:] = [n for n in HELD if weight(n) > 0]
 
 
 def model_posture(model):

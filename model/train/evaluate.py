@@ -51,11 +51,10 @@ def digest(path):
 # ---- the set -------------------------------------------------------------------------------------
 
 def scenes(folder, pictures=800, questions=4000, guess_pictures=1500, seed=0, pack=None, recipe=None):
-    """`recipe`: whose nouns the scenes show; None: all."""
-    nouns = RECIPES[recipe].get("nouns") if recipe else None
-    if nouns:
+    """`recipe`: whose nouns the scenes show, and how many things; None: all."""
+    if recipe and RECIPES[recipe].get("nouns"):
         from scenes import vocabulary
-        vocabulary.prefer(nouns)
+        vocabulary.prefer(RECIPES[recipe]["nouns"], things=RECIPES[recipe].get("things"))
     os.makedirs(folder, exist_ok=True)
     renderer = held_out.renderer(pack)
     each = -(-questions // pictures) + 1

@@ -277,15 +277,17 @@ def main():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--teacher", help="folder of the teacher's packages, or 'installed'")
     p.add_argument("--nouns", help="only these, separated by commas")
+    p.add_argument("--things", type=int, help="at most so many in a caption")
     p.add_argument("--stay", action="store_true", help="go on when the process that started this one has ended")
     p.add_argument("--last", type=int, default=1 << 30, help="shards in all")
     a = p.parse_args()
     os.nice(a.nice)
     os.makedirs(a.folder, exist_ok=True)
-    names, parent = nouns(), os.getppid()
+    parent = os.getppid()
     if a.nouns:
         from scenes import vocabulary
-        vocabulary.prefer(a.nouns.split(","))
+        vocabulary.prefer(a.nouns.split(","), things=a.things)
+    names = nouns()
     orphan = lambda: not a.stay and os.getppid() != parent      # training has ended
     common = dict(renderer=a.renderer, pack=a.pack)
     master = make_teacher(a)

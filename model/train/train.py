@@ -425,6 +425,8 @@ def start_pools(a, recipe, side):
             command += ["--pack", a.pack]
         if recipe.get("nouns"):
             command += ["--nouns", ",".join(recipe["nouns"])]
+        if recipe.get("things"):
+            command += ["--things", str(recipe["things"])]
         if a.teacher:
             command += ["--teacher", a.teacher]
         log = open(os.path.join(a.run, "pool-%d.log" % k), "a")
@@ -483,6 +485,7 @@ def arguments():
     p.add_argument("--steps", type=int, default=0, help="so many steps instead of --minutes (ablations)")
     p.add_argument("--start", help="weights to start from (another run's encoder.pt), after its encoder stage; with "
                                    "the tokenizer that lies beside it")
+    p.add_argument("--again", action="store_true", help="with --start: through the encoder stage, too")
     p.add_argument("--skip-stages", default="", help="comma-separated names of stages to leave out")
     p.add_argument("--no-guidance", action="store_true", help="the guided pass sees no text")
     p.add_argument("--no-alignment", action="store_true", help="no alignment layers")
@@ -496,7 +499,7 @@ def arguments():
     if a.plain:
         a.no_guidance = a.no_alignment = a.no_mapping = True
     if a.start:
-        a.skip_stages += ",language,encoder"
+        a.skip_stages += ",language" if a.again else ",language,encoder"
     if a.skip_stages:
         recipe["stages"] = [s for s in recipe["stages"] if s[0] not in a.skip_stages.split(",")]
     a.pool = a.pool or os.path.join(a.run, "pool")

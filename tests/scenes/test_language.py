@@ -9,6 +9,7 @@ are made."""
 import os
 import random
 import re
+import subprocess
 import sys
 import unittest
 from collections import Counter, defaultdict
@@ -446,6 +447,43 @@ class Balance(unittest.TestCase):
         rows = [("presence", "PRESENCE", "Is there a %s?" % n, a) for n, a in (("car", "yes"), ("cat", "no"))] * 200
         table, _ = gate.measure(rows)
         self.assertGreater(table["presence"][2] - table["presence"][1], 40)
+
+
+FEW = """
+import random, sys
+sys.path.insert(0, sys.argv[1])
+from scenes import vocabulary as v
+v.prefer(["person", "car", "dog", "chair", "sign"], things=4)
+from scenes import grammar, view
+from scenes.imagined import imagine
+from scenes.questions import QuestionMaker
+from scenes.scene import Scene, Thing
+rng = random.Random(4)
+maker, meshes, coloured = QuestionMaker(rng), set(), 0
+for _ in range(500):
+    scene = grammar.make_scene(rng)
+    assert len(scene.things) <= 4, scene.caption
+    assert {t.noun for t in scene.things} <= {"man", "woman", "child", "car", "dog", "chair", "sign"}, scene.caption
+    meshes |= {t.noun for t in scene.things}
+    texts = [scene.caption]
+    for q in maker.ask(scene, imagine(rng, scene), 8):
+        texts += [q.text, q.answer]
+    for text in texts:
+        assert not {"man", "men", "woman", "women", "child", "children"} & set(text.lower().split('"')[0].split()), text
+    coloured += sum(t.colour is not None for t in scene.things if t.noun in v.PEOPLE)
+assert {"man", "woman", "child"} <= meshes and coloured > 20, (meshes, coloured)
+two = Scene(1, "street", things=[Thing(1, "man"), Thing(2, "woman")])
+seen = view.View(two, imagine(rng, two))
+assert sorted(seen.by_name) == ["person"] and len(seen.by_name["person"]) == 2, seen.by_name
+"""
+
+
+class Preferred(unittest.TestCase):
+    def test_few_nouns_and_one_name_for_all_people(self):
+        # A process of its own: what is preferred is so for the whole process.
+        model = os.path.join(HERE, "..", "..", "model")
+        done = subprocess.run([sys.executable, "-c", FEW, model], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
 
 class Texts(unittest.TestCase):
