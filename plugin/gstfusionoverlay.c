@@ -428,40 +428,47 @@ install_properties(GObjectClass *klass)
     g_object_class_install_property(
         klass, PROP_FONT_DESC,
         g_param_spec_string("font-desc", "Font description",
-                            "Pango font; without a size it follows the frame's height", NULL,
-                            PLAYING));
-    g_object_class_install_property(klass, PROP_HALIGNMENT,
-                                    g_param_spec_enum("halignment", "Horizontal alignment",
-                                                      "Where the lines are in the width",
-                                                      halign_type(), OVERLAY_LEFT, PLAYING));
-    g_object_class_install_property(klass, PROP_VALIGNMENT,
-                                    g_param_spec_enum("valignment", "Vertical alignment",
-                                                      "Where the lines are in the height",
-                                                      valign_type(), OVERLAY_BOTTOM, PLAYING));
-    g_object_class_install_property(klass, PROP_SHOW_QUESTION,
-                                    g_param_spec_boolean("show-question", "Show question",
-                                                         "The question before its answer", TRUE,
-                                                         PLAYING));
-    g_object_class_install_property(klass, PROP_SHOW_CONFIDENCE,
-                                    g_param_spec_boolean("show-confidence", "Show confidence",
-                                                         "The confidence, in per cent", FALSE,
-                                                         PLAYING));
-    g_object_class_install_property(klass, PROP_SHOW_AGE,
-                                    g_param_spec_boolean("show-age", "Show age",
-                                                         "How old the answer is, in seconds", FALSE,
-                                                         PLAYING));
-    g_object_class_install_property(klass, PROP_TEXT_COLOR,
-                                    g_param_spec_uint("text-color", "Text color",
-                                                      "Color of the text, 0xAARRGGBB", 0, G_MAXUINT,
-                                                      0xffffffff, PLAYING));
+                            "Pango font, as Sans Bold 18; without a size it follows the frame's "
+                            "height (default: Sans)",
+                            NULL, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_HALIGNMENT,
+        g_param_spec_enum("halignment", "Horizontal alignment",
+                          "Where the lines are in the width (default left)", halign_type(),
+                          OVERLAY_LEFT, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_VALIGNMENT,
+        g_param_spec_enum("valignment", "Vertical alignment",
+                          "Where the lines are in the height (default bottom)", valign_type(),
+                          OVERLAY_BOTTOM, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_SHOW_QUESTION,
+        g_param_spec_boolean("show-question", "Show question",
+                             "The question before its answer (default true)", TRUE, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_SHOW_CONFIDENCE,
+        g_param_spec_boolean("show-confidence", "Show confidence",
+                             "The confidence after an answer, in per cent (default false)", FALSE,
+                             PLAYING));
+    g_object_class_install_property(
+        klass, PROP_SHOW_AGE,
+        g_param_spec_boolean("show-age", "Show age",
+                             "How old the answer is, in seconds (default false)", FALSE, PLAYING));
+    g_object_class_install_property(
+        klass, PROP_TEXT_COLOR,
+        g_param_spec_uint(
+            "text-color", "Text color",
+            "Color of the text (0xAARRGGBB; 0 to 0xffffffff; default 0xffffffff: white)", 0,
+            G_MAXUINT, 0xffffffff, PLAYING));
     g_object_class_install_property(
         klass, PROP_BACKGROUND_COLOR,
         g_param_spec_uint("background-color", "Background color",
-                          "Color of the box behind a line, 0xAARRGGBB; alpha 0: none", 0, G_MAXUINT,
-                          DEFAULT_BACKGROUND, PLAYING));
+                          "Color of the box behind a line; alpha 0: none (0xAARRGGBB; 0 to "
+                          "0xffffffff; default 0xa0000000: black that shines through)",
+                          0, G_MAXUINT, DEFAULT_BACKGROUND, PLAYING));
     g_object_class_install_property(
         klass, PROP_SILENT,
-        g_param_spec_boolean("silent", "Silent", "Draw nothing", FALSE, PLAYING));
+        g_param_spec_boolean("silent", "Silent", "Draw nothing (default false)", FALSE, PLAYING));
     gst_type_mark_as_plugin_api(halign_type(), 0);
     gst_type_mark_as_plugin_api(valign_type(), 0);
 }

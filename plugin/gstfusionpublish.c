@@ -316,97 +316,103 @@ install_properties(GObjectClass *klass)
     add_string(klass, PROP_LOCATION, "location", "Location",
                "Where records go: a path or file:///PATH; - for standard output; "
                "mqtt://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]; mqtts:// the same with TLS; "
-               "kafka://HOST:PORT[,HOST:PORT...][/TOPIC]",
+               "kafka://HOST:PORT[,HOST:PORT...][/TOPIC] (default -)",
                "-");
     add_string(klass, PROP_METAS, "metas", "Metadata",
-               "Names of the custom metadata that is published, with commas in between",
+               "Names of the custom metadata that is published, with commas in between "
+               "(default " DEFAULT_METAS ")",
                DEFAULT_METAS);
     g_object_class_install_property(
         klass, PROP_QUEUE_SIZE,
-        g_param_spec_uint(
-            "queue-size", "Queue size",
-            "Records kept while the far side is away or slow (records, about 1 kB each)", 1,
-            10000000, 10000, FLAGS));
+        g_param_spec_uint("queue-size", "Queue size",
+                          "What is kept while the far side is away or slow (records, about 1 kB "
+                          "each; 1 to 10000000; default 10000)",
+                          1, 10000000, 10000, FLAGS));
     g_object_class_install_property(
         klass, PROP_DROP_POLICY,
         g_param_spec_enum(
             "drop-policy", "Drop policy",
             "Which record goes when the queue is full; dropped ones are counted in stats "
-            "and told in warning messages, at most one a second",
+            "and told in warning messages, at most one a second (default oldest)",
             drop_policy_type(), PUBLISH_DROP_OLDEST, FLAGS));
     g_object_class_install_property(
         klass, PROP_DRAIN_TIMEOUT,
         g_param_spec_uint64("drain-timeout", "Drain timeout",
-                            "How long stopping waits for records that are not taken yet (ns)", 0,
-                            G_MAXUINT64, 2 * GST_SECOND, FLAGS));
+                            "How long stopping waits for records that are not taken yet "
+                            "(nanoseconds; 0 or more; default 2000000000)",
+                            0, G_MAXUINT64, 2 * GST_SECOND, FLAGS));
     g_object_class_install_property(
         klass, PROP_MAX_SIZE,
         g_param_spec_uint64(
             "max-size", "Maximal size",
             "Size at which a file is rotated: renamed to PATH.1, an older PATH.1 to PATH.2 "
-            "and so on (bytes; 0: never)",
+            "and so on (bytes; 0 or more; default 0: never)",
             0, G_MAXUINT64, 0, FLAGS));
     g_object_class_install_property(
         klass, PROP_MAX_FILES,
         g_param_spec_uint("max-files", "Maximal files",
-                          "Rotated files that are kept beside the one that is written (files)", 0,
-                          10000, 5, FLAGS));
+                          "Rotated files that are kept beside the one that is written (files; 0 to "
+                          "10000; default 5)",
+                          0, 10000, 5, FLAGS));
     add_string(
         klass, PROP_TOPIC, "topic", "Topic",
         "MQTT or Kafka topic unless location names one; {stream} and {type} (answer, alert) are "
-        "replaced. Default: fusion/{stream}/{type} for MQTT, fusion for Kafka",
+        "replaced (default: fusion/{stream}/{type} for MQTT, fusion for Kafka)",
         NULL);
     add_string(klass, PROP_STATUS_TOPIC, "status-topic", "Status topic",
                "MQTT topic that holds, retained, {\"state\":\"online\"} while the element is "
                "connected and "
-               "{\"state\":\"offline\"} after it stopped or died (last will). Default: none",
+               "{\"state\":\"offline\"} after it stopped or died, its last will (default: none)",
                NULL);
-    add_string(
-        klass, PROP_CLIENT_ID, "client-id", "Client id",
-        "Name that the broker knows this element by; different for each element. Default: made "
-        "from host, process and element",
-        NULL);
-    add_string(klass, PROP_USER_ID, "user-id", "User", "User name at the broker (Kafka: SASL)",
+    add_string(klass, PROP_CLIENT_ID, "client-id", "Client id",
+               "Name that the broker knows this element by; different for each element "
+               "(default: made from host, process and element)",
                NULL);
+    add_string(klass, PROP_USER_ID, "user-id", "User",
+               "User name at the broker; with Kafka for SASL (default: none)", NULL);
     g_object_class_install_property(
         klass, PROP_USER_PW,
-        g_param_spec_string("user-pw", "Password",
-                            "Password at the broker; password-file keeps it out of command lines",
-                            NULL,
-                            G_PARAM_WRITABLE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
+        g_param_spec_string(
+            "user-pw", "Password",
+            "Password at the broker; password-file keeps it out of command lines (default: none)",
+            NULL, G_PARAM_WRITABLE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY));
     add_string(klass, PROP_PASSWORD_FILE, "password-file", "Password file",
-               "File whose first line is the password, read at every connection", NULL);
+               "File whose first line is the password, read at every connection (default: none)",
+               NULL);
     add_string(
         klass, PROP_CA_FILE, "ca-file", "CA file",
         "Certificates (PEM) that the broker's certificate is checked against with mqtts:// and "
-        "Kafka over TLS. Default: those of the system",
+        "Kafka over TLS (default: those of the system)",
         NULL);
     add_string(klass, PROP_CERT_FILE, "cert-file", "Certificate file",
-               "Certificate (PEM) of this client, if the broker asks for one", NULL);
-    add_string(klass, PROP_KEY_FILE, "key-file", "Key file", "Private key (PEM) to cert-file",
+               "Certificate (PEM) of this client, if the broker asks for one (default: none)",
                NULL);
+    add_string(klass, PROP_KEY_FILE, "key-file", "Key file",
+               "Private key (PEM) to cert-file (default: none)", NULL);
     add_string(klass, PROP_KAFKA_OPTIONS, "kafka-options", "Kafka options",
                "More settings of librdkafka as key=value;key=value, e.g. "
-               "security.protocol=sasl_ssl;sasl.mechanism=SCRAM-SHA-256",
+               "security.protocol=sasl_ssl;sasl.mechanism=SCRAM-SHA-256 (default: none)",
                NULL);
-    g_object_class_install_property(klass, PROP_KEEPALIVE,
-                                    g_param_spec_uint("keepalive", "Keepalive",
-                                                      "MQTT: a broker that is silent for one and a "
-                                                      "half times this long is taken for dead (s)",
-                                                      5, 65535, 30, FLAGS));
+    g_object_class_install_property(
+        klass, PROP_KEEPALIVE,
+        g_param_spec_uint(
+            "keepalive", "Keepalive",
+            "MQTT: a broker that is silent for one and a "
+            "half times this long is taken for dead (seconds; 5 to 65535; default 30)",
+            5, 65535, 30, FLAGS));
     g_object_class_install_property(
         klass, PROP_MAX_RECONNECT_DELAY,
         g_param_spec_uint64(
             "max-reconnect-delay", "Maximal reconnect delay",
             "Longest wait between attempts to reach a broker; it begins with 0.25 s and "
-            "doubles (ns)",
+            "doubles (nanoseconds; 1000000 to 86400000000000; default 30000000000)",
             GST_MSECOND, 24 * 3600 * GST_SECOND, 30 * GST_SECOND, FLAGS));
     g_object_class_install_property(
         klass, PROP_STATS,
         g_param_spec_boxed(
             "stats", "Statistics",
             "Records queued, published (written or acknowledged), dropped (queue full), "
-            "failed (refused for good) and waiting; connections so far, connected now",
+            "failed (refused for good) and waiting; connections so far, connected now (read only)",
             GST_TYPE_STRUCTURE, G_PARAM_READABLE | G_PARAM_STATIC_STRINGS));
 }
 
@@ -438,7 +444,9 @@ gst_fusion_publish_class_init(GstFusionPublishClass *klass)
     gst_element_class_add_static_pad_template(element_class, &src_template);
     gst_element_class_set_static_metadata(
         element_class, "Answer publisher", "Filter/Analyzer/Network/File",
-        "Sends answers and alerts as JSON lines to a file, to MQTT or to Kafka", "gst-fusion");
+        "Sends answers and alerts as JSON lines to a file, to MQTT or to Kafka; action publish "
+        "(structure) sends one of an application's own, and returns FALSE before PAUSED",
+        "The gst-fusion developers");
     base_class->start = start;
     base_class->stop = stop;
     base_class->transform_ip = transform_ip;

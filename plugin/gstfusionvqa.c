@@ -719,6 +719,9 @@ gst_fusion_vqa_class_init(GstFusionVqaClass *klass)
     gst_element_class_add_static_pad_template(element, &text_template);
     gst_element_class_set_static_metadata(
         element, "Visual questions", "Filter/Analyzer/Video",
-        "Asks a FUSION model questions about video frames and attaches the answers",
+        "Asks a FUSION model questions about video frames and attaches the answers. Each is also "
+        "an "
+        "element message fusion-answer and a signal answer (structure); action ask (question) asks "
+        "once, about the next frame, and returns the id that the answer will have, or 0",
         "The gst-fusion developers");
 }

@@ -167,13 +167,17 @@ struct _GstFusionVqa {
 void vqa_install_properties(GObjectClass *klass);
 void vqa_config_init(VqaConfig *config);
 void vqa_config_clear(VqaConfig *config);
+GstStructure *vqa_stats(GstFusionVqa *self);
+
+/* ---- vqaquestions.c */
 /* Makes the standing questions from the config. With the lock. */
 void vqa_rebuild_questions(GstFusionVqa *self);
+
+/* ---- vqapromptfile.c */
 /* Reads prompt-file if it is set, and with `watch` goes on doing so; a warning if it cannot be
  * read. Without the lock. */
 void vqa_read_prompt_file(GstFusionVqa *self, gboolean watch);
 void vqa_unwatch_prompt_file(GstFusionVqa *self);
-GstStructure *vqa_stats(GstFusionVqa *self);
 
 /* ---- vqamodel.c: the model's life */
 /* Opens the model, checks every property against it, starts the worker. Posts the element error. */
