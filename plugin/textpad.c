@@ -20,7 +20,7 @@ struct _VqaTextPad {
     gboolean begun; /* a SEGMENT is in the queue or went out: frames may follow */
 
     char *cue; /* text of the running cue */
-    GstClockTime cue_end;
+    GstClockTime cue_start, cue_end;
 };
 
 G_DEFINE_TYPE(VqaTextPad, vqa_text_pad, GST_TYPE_PAD)
@@ -203,6 +203,9 @@ vqa_text_pad_frame(VqaTextPad *self, GstClockTime pts, GstClockTime duration, co
     if (self->flushing || !self->begun)
         return;
 
+    /* Back by more than frames out of order: the times began anew, the cue lies far ahead. */
+    if (self->cue && pts + GST_SECOND < self->cue_start)
+        g_clear_pointer(&self->cue, g_free);
     if (!text || !text[0]) {
         g_clear_pointer(&self->cue, g_free);
         self->cue_end = GST_CLOCK_TIME_NONE;
@@ -217,6 +220,7 @@ vqa_text_pad_frame(VqaTextPad *self, GstClockTime pts, GstClockTime duration, co
         enqueue(self, cue);
         g_free(self->cue);
         self->cue = g_strdup(text);
+        self->cue_start = start;
         self->cue_end = start + period;
     }
     /* Not past the end of the cue: the next may start there. */

@@ -202,6 +202,26 @@ flush_and_segment(void)
     sink_end(&s, sink);
 }
 
+/* A camera that began anew: cues go on in its time, though an hour of the old one is missing. */
+static void
+time_goes_back(void)
+{
+    Vqa v;
+    Sink s = {0};
+    vqa_start(&v, FALSE, SMALL, "prompt", "say one", NULL);
+    GstPad *sink = sink_link(&v, &s);
+    gst_buffer_unref(frame_through(&v, 1, 3600000));
+    gst_buffer_unref(frame_through(&v, 1, 3600100));
+    gst_buffer_unref(frame_through(&v, 1, 3600050)); /* no more than out of order */
+    for (guint i = 0; i < 15; i++)
+        gst_buffer_unref(frame_through(&v, 1, 5000 + i * 100));
+    gst_harness_push_event(v.h, gst_event_new_eos());
+    assert_log(&s, "start|caps|segment|cue 3600000+1000 one|cue 5000+1000 one|cue 6000+1000 one|"
+                   "eos|");
+    vqa_end(&v);
+    sink_end(&s, sink);
+}
+
 /* Who does not take the captions does not hold up the video. */
 static GstFlowReturn
 never_chain(GstPad *pad, GstObject *parent, GstBuffer *b)
@@ -420,6 +440,7 @@ main(int argc, char **argv)
     g_test_add_func("/captions/cues-in-live", cues_in_live);
     g_test_add_func("/captions/gaps-follow-frames", gaps_follow_frames);
     g_test_add_func("/captions/flush-and-segment", flush_and_segment);
+    g_test_add_func("/captions/time-goes-back", time_goes_back);
     g_test_add_func("/captions/slow-taker", slow_taker);
     g_test_add_func("/captions/late-request", late_request);
     g_test_add_func("/captions/seek-by-both-pads", seek_by_both_pads);
