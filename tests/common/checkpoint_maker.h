@@ -57,6 +57,7 @@ typedef struct {
     const char *scaled;      /* all its values times scale */
     double scale;
     bool no_markers;  /* tokenizer without <vision_start> and <vision_end> */
+    bool hollow;      /* the tensors are zeros in files without blocks: any size, at once */
     bool stale_vocab; /* vocab_size of config.json is 2 below the rows of the embedding */
 } checkpoint_options;
 

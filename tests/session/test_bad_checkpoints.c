@@ -240,6 +240,46 @@ test_plain_phi(void)
            "name the folder of a FUSION checkpoint");
 }
 
+/* A model that fits in 4 bits and in no more is refused before a weight is read, and the message
+ * says so. */
+static void
+test_memory(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(net_device) device = net_device_open(NULL, &error);
+    g_assert_no_error(error);
+    uint64_t has = net_device_get_info(device)->free_bytes;
+    checkpoint_options o = {.hollow = true};
+    g_assert_true(checkpoint_geometry_named(&o.geometry, "FUSION-LLaMA3.1-8B"));
+    o.geometry.layers = 256;
+    o.geometry.mlp = 8;
+    /* q8 takes 8.5 bits a weight, q4 4.5: of 16 */
+    while (checkpoint_bytes(&o) < has / 10 * 23 && o.geometry.mlp < 131072)
+        o.geometry.mlp += 64;
+    if (checkpoint_bytes(&o) < has / 10 * 23) {
+        g_test_skip("the device has more memory than any model that can be described");
+        return;
+    }
+    g_autofree char *folder = g_dir_make_tmp("fusion-bad-XXXXXX", &error);
+    g_assert_no_error(error);
+    if (!checkpoint_make(&o, folder, &error)) {
+        g_test_skip(error->message); /* the file system keeps no holes, or no file of that size */
+        checkpoint_remove(g_steal_pointer(&folder));
+        return;
+    }
+    g_autoptr(fusion_model) m = fusion_model_open(
+        &(fusion_model_options){
+            .folder = folder, .precision = FUSION_PRECISION_F16, .max_context = 256},
+        &error);
+    g_assert_null(m);
+    g_assert_error(error, FUSION_ERROR, FUSION_ERROR_MEMORY);
+    g_test_message("%s", error->message);
+    g_assert_nonnull(strstr(error->message, folder));
+    g_assert_nonnull(strstr(error->message, "with precision=f16 and max-context=256, which has"));
+    g_assert_nonnull(strstr(error->message, "try precision=q4, "));
+    checkpoint_remove(g_steal_pointer(&folder));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -256,5 +296,6 @@ main(int argc, char **argv)
     g_test_add_func("/bad/no-markers", test_no_markers);
     g_test_add_func("/bad/llava", test_llava);
     g_test_add_func("/bad/plain-phi", test_plain_phi);
+    g_test_add_func("/bad/memory", test_memory);
     return g_test_run();
 }
