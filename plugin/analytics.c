@@ -10,28 +10,79 @@
 /* Detectors that write both kinds of metadata write the same rectangle. */
 #define SAME 0.9
 
+typedef struct {
+    gfloat level;
+    GQuark label;
+} Class;
+
+static gint
+more_probable(gconstpointer a, gconstpointer b)
+{
+    gfloat x = ((const Class *) a)->level, y = ((const Class *) b)->level;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* The most probable one first: that is the one which objectdetectionoverlay shows. */
 static gboolean
 add_classes(GstAnalyticsRelationMeta *meta, const GValue *choices, GstAnalyticsClsMtd *mtd)
 {
     guint n = gst_value_array_get_size(choices);
-    g_autofree gfloat *levels = g_new(gfloat, n);
-    g_autofree GQuark *labels = g_new(GQuark, n);
+    g_autoptr(GArray) classes = g_array_sized_new(FALSE, FALSE, sizeof(Class), n);
     for (guint i = 0; i < n; i++) {
         const GstStructure *choice = gst_value_get_structure(gst_value_array_get_value(choices, i));
         double probability = 0;
         gst_structure_get_double(choice, "probability", &probability);
-        levels[i] = probability;
-        labels[i] = g_quark_from_string(gst_structure_get_string(choice, "label"));
+        Class c = {(gfloat) probability,
+                   g_quark_from_string(gst_structure_get_string(choice, "label"))};
+        g_array_append_val(classes, c);
+    }
+    g_array_sort(classes, more_probable);
+    g_autofree gfloat *levels = g_new(gfloat, n);
+    g_autofree GQuark *labels = g_new(GQuark, n);
+    for (guint i = 0; i < n; i++) {
+        levels[i] = g_array_index(classes, Class, i).level;
+        labels[i] = g_array_index(classes, Class, i).label;
     }
     return gst_analytics_relation_meta_add_cls_mtd(meta, n, levels, labels, mtd);
 }
 
+/* How sure its detector was, where the region of interest tells; they use this name. */
+static gfloat
+confidence_of(const GstVideoRegionOfInterestMeta *region)
+{
+    double confidence = 1;
+    for (GList *l = region->params; l; l = l->next) {
+        /* An answer's own is about something else. */
+        if (!gst_structure_has_name(l->data, VQA_ANSWER_META) &&
+            gst_structure_get_double(l->data, "confidence", &confidence))
+            break;
+    }
+    return (gfloat) CLAMP(confidence, 0, 1);
+}
+
+/* The detection's number in GStreamer's metadata, plus 1. A region of interest gets one now, for
+ * there is nothing else that a class could be related to. 0: there is none. */
+static guint
+detection_number(GstAnalyticsRelationMeta *meta, VqaDetection *d)
+{
+    if (!d->od && d->meta) {
+        const GstVideoRegionOfInterestMeta *region = d->meta;
+        GstAnalyticsODMtd od;
+        if (gst_analytics_relation_meta_add_od_mtd(meta, region->roi_type, (gint) region->x,
+                                                   (gint) region->y, (gint) region->w,
+                                                   (gint) region->h, confidence_of(region), &od))
+            d->od = od.id + 1;
+    }
+    return d->od;
+}
+
 static void
-relate(GstAnalyticsRelationMeta *meta, const VqaAnswer *answer, const GArray *detections, guint cls)
+relate(GstAnalyticsRelationMeta *meta, const VqaAnswer *answer, GArray *detections, guint cls)
 {
     const VqaDetection *about = vqa_answer_detection(answer);
     int k = about ? vqa_detection_find(detections, about) : -1;
-    guint od = k >= 0 ? g_array_index(detections, VqaDetection, k).od : 0;
+    guint od =
+        k >= 0 ? detection_number(meta, &g_array_index(detections, VqaDetection, (guint) k)) : 0;
     if (!od)
         return;
     gst_analytics_relation_meta_set_relation(meta, GST_ANALYTICS_REL_TYPE_RELATE_TO, od - 1, cls);
@@ -39,7 +90,7 @@ relate(GstAnalyticsRelationMeta *meta, const VqaAnswer *answer, const GArray *de
 }
 
 void
-vqa_analytics_attach(GstBuffer *buffer, GPtrArray *answers, const GArray *detections)
+vqa_analytics_attach(GstBuffer *buffer, GPtrArray *answers, GArray *detections)
 {
     GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta(buffer);
     for (guint i = 0; i < answers->len; i++) {
@@ -117,7 +168,7 @@ vqa_analytics_detections(GstBuffer *buffer, const GstVideoRectangle *visible, GA
 #else
 
 void
-vqa_analytics_attach(GstBuffer *buffer, GPtrArray *answers, const GArray *detections)
+vqa_analytics_attach(GstBuffer *buffer, GPtrArray *answers, GArray *detections)
 {
 }
 

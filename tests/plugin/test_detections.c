@@ -343,6 +343,76 @@ analytics(void)
     g_assert_cmpuint(stat_of(v.element, "cached"), ==, 1); /* the tracked one */
     vqa_end(&v);
 }
+
+/* A region of interest gets an object detection, to which the classes are related, and the answer
+ * is the first class: objectdetectionoverlay shows that one. */
+static void
+classes(void)
+{
+    Vqa v;
+    start(&v, "q [yes|no|maybe]");
+    fake.red_decides = TRUE;
+    for (guint red = 20; red <= 70; red += 50) {
+        GstBuffer *b = sides(&v, red, red, 1, -1, red * 1000); /* asked about anew */
+        GstVideoRegionOfInterestMeta *region =
+            gst_buffer_get_video_region_of_interest_meta_id(b, 1);
+        gst_video_region_of_interest_meta_add_param(
+            region, gst_structure_new("detection", "confidence", G_TYPE_DOUBLE, 0.5, NULL));
+        b = through(&v, b);
+        GstAnalyticsRelationMeta *meta = gst_buffer_get_analytics_relation_meta(b);
+        GstAnalyticsMtd od, cls;
+        gpointer state = NULL, related = NULL;
+        gint x, y, w, h;
+        gfloat confidence;
+        g_assert_true(gst_analytics_relation_meta_iterate(
+            meta, &state, gst_analytics_od_mtd_get_mtd_type(), &od));
+        g_assert_true(gst_analytics_od_mtd_get_location((GstAnalyticsODMtd *) &od, &x, &y, &w, &h,
+                                                        &confidence));
+        g_assert_true(x == 4 && y == 4 && w == 8 && h == 16 && confidence == 0.5f);
+        g_assert_cmpstr(
+            g_quark_to_string(gst_analytics_od_mtd_get_obj_type((GstAnalyticsODMtd *) &od)), ==,
+            "person");
+        g_assert_true(gst_analytics_relation_meta_get_direct_related(
+            meta, od.id, GST_ANALYTICS_REL_TYPE_RELATE_TO, gst_analytics_cls_mtd_get_mtd_type(),
+            &related, &cls));
+        GstAnalyticsClsMtd *c = (GstAnalyticsClsMtd *) &cls;
+        g_assert_cmpuint(gst_analytics_cls_mtd_get_length(c), ==, 3);
+        g_assert_cmpstr(g_quark_to_string(gst_analytics_cls_mtd_get_quark(c, 0)), ==,
+                        red < 50 ? "no" : "yes");
+        g_assert_cmpfloat(gst_analytics_cls_mtd_get_level(c, 0), ==, red < 50 ? 0.4f : 0.7f);
+        for (gsize i = 1; i < 3; i++)
+            g_assert_cmpfloat(gst_analytics_cls_mtd_get_level(c, i), <=,
+                              gst_analytics_cls_mtd_get_level(c, i - 1));
+        g_assert_false(gst_analytics_relation_meta_iterate(
+            meta, &state, gst_analytics_od_mtd_get_mtd_type(), &od));
+        gst_buffer_unref(b);
+    }
+    vqa_end(&v);
+}
+
+/* Answers in another process (unixfdsrc): what GStreamer writes of the metadata is read again. */
+static void
+serialised(void)
+{
+    Vqa v;
+    start(&v, "q [yes|no] || say \"quoted\", {braced} \xc3\xa4");
+    GstBuffer *b = through(&v, sides(&v, 10, 20, 1, 2, 0));
+    GstCustomMeta *meta = gst_buffer_get_custom_meta(b, "fusion-answer");
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_assert_true(gst_meta_serialize_simple((GstMeta *) meta, bytes));
+    g_autoptr(GstBuffer) other = gst_buffer_new();
+    guint32 read = 0;
+    g_assert_nonnull(gst_meta_deserialize(other, bytes->data, bytes->len, &read));
+    g_assert_cmpuint(read, ==, bytes->len);
+    GstCustomMeta *again = gst_buffer_get_custom_meta(other, "fusion-answer");
+    g_assert_nonnull(again);
+    g_assert_cmpuint(answers_on(other), ==, 4);
+    g_assert_true(gst_structure_is_equal(gst_custom_meta_get_structure(meta),
+                                         gst_custom_meta_get_structure(again)));
+    g_assert_cmpstr(answer_on(other, 3), ==, answer_on(b, 3));
+    gst_buffer_unref(b);
+    vqa_end(&v);
+}
 #endif
 
 int
@@ -358,6 +428,8 @@ main(int argc, char **argv)
     g_test_add_func("/detections/alerts", alerts);
 #ifdef HAVE_GST_ANALYTICS
     g_test_add_func("/detections/analytics", analytics);
+    g_test_add_func("/detections/classes", classes);
+    g_test_add_func("/detections/serialised", serialised);
 #endif
     return support_run();
 }
