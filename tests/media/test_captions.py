@@ -3,6 +3,8 @@
 """The text pad and what takes captions: encoders, muxers, overlays, players. Prints TAP."""
 import os
 import re
+import subprocess
+import sys
 
 import browser
 import tap
@@ -68,9 +70,9 @@ def test_srtenc(folder):
     assert text.startswith("1\n00:00:00,000 --> 00:00:01,000\nq@0\n") and cues_in(text) == CUES, text
 
 
-def muxed(folder, video, muxer, demuxer):
-    finish(caption("%s ! queue max-size-time=10000000000 ! mux.video_0 vqa.text ! mux.subtitle_0 %s name=mux ! %s"
-                   % (video, muxer, location(folder, "out"))))
+def muxed(folder, video, muxer, demuxer, queue="queue"):
+    finish(caption("%s ! %s ! mux.video_0 vqa.text ! mux.subtitle_0 %s name=mux ! %s"
+                   % (video, queue, muxer, location(folder, "out"))))
     takers = read_file(os.path.join(folder, "out"),
                        "%s name=d d.video_0 ! queue ! fakesink name=video d.subtitle_0 ! queue ! fakesink name=cues"
                        % demuxer)
@@ -91,19 +93,20 @@ def test_webmmux(folder):
 
 
 def check_tx3g(folder, muxer):
-    cues = muxed(folder, "videoconvert ! openh264enc ! h264parse", muxer, "qtdemux")
+    # it takes no video from the last cue before a gap until the first one after it: the queue must hold that
+    cues = muxed(folder, "videoconvert ! openh264enc ! h264parse", muxer, "qtdemux",
+                 "queue max-size-time=60000000000 max-size-buffers=0 max-size-bytes=0")
     assert cues == CUES, cues
     with open(os.path.join(folder, "out"), "rb") as f:
         assert b"tx3g" in f.read()
 
 
 def test_qtmux(folder):
-    # it takes no video from the last cue before a gap until the first one after it: the queue must hold that
     check_tx3g(folder, "qtmux")
 
 
-def test_mp4mux_in_fragments(folder):
-    check_tx3g(folder, "mp4mux fragment-duration=1000")
+def test_mp4mux(folder):
+    check_tx3g(folder, "mp4mux")
 
 
 def test_textoverlay(folder):
@@ -182,7 +185,8 @@ def test_seek_into_muxer(folder):
     path = os.path.join(folder, "out.mkv")
     pipeline = Gst.parse_launch(
         "videotestsrc name=src ! video/x-raw,width=32,height=24,framerate=10/1 ! "
-        "fusionvqa name=vqa prompt=\"say hello\" mode=wait ! " + VP8 + " ! mux.video_0 vqa.text ! mux.subtitle_0 matroskamux name=mux ! "
+        "fusionvqa name=vqa prompt=\"say hello\" mode=wait ! " + VP8 + " ! mux.video_0 "
+        "vqa.text ! mux.subtitle_0 matroskamux name=mux ! "
         "filesink name=out location=\"" + path + "\"")
     pipeline.set_state(Gst.State.READY)
     # a seek that is there before the first frame, as gst-launch and applications do it: on the source
@@ -194,6 +198,24 @@ def test_seek_into_muxer(folder):
                        "d.subtitle_0 ! queue ! fakesink name=cues")
     cues, video = takers["cues"].cues(), takers["video"].buffers
     assert len(video) == 28 and [c[0] - video[0][0] for c in cues] == [0, 1000, 2000], (len(video), cues)
+
+
+def test_readme(folder):
+    """The README's lines about captions, as they stand there."""
+    with open(os.path.join(tap.SOURCE, "README.md"), encoding="utf-8") as f:
+        text = f.read()
+    text = text[text.index("**As captions**"):text.index("**As a picture**")]
+    lines = re.findall(r"^    (gst-launch-1.0 (?:.*\\\n)*.*)$", text, re.M)
+    assert len(lines) == 1, text
+    os.symlink(os.path.join(tap.SOURCE, "pipelines", "demo.webm"), os.path.join(folder, "gate.webm"))
+    for line in lines:
+        done = subprocess.run(["sh", "-c", line], cwd=folder, text=True, timeout=120, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        assert done.returncode == 0, done.stdout
+    takers = read_file(os.path.join(folder, "gate.mkv"), "matroskademux name=d d.video_0 ! queue ! fakesink name=video "
+                       "d.subtitle_0 ! queue ! fakesink name=cues")
+    cues = [cue[0] for cue in takers["cues"].cues()]
+    assert cues[:3] == [0, 1000, 2000] and len(cues) == 16, cues
 
 
 PAGE = """<!doctype html><body style="margin:0;background:#000">
@@ -249,6 +271,38 @@ def test_browser(folder):
     # frames are nearly black: what is white is the caption, in the lower part
     assert bright_pixels(pictures["gap"], (0, 480)) == 0
     assert bright_pixels(pictures["cue"], (0, 320)) == 0 and bright_pixels(pictures["cue"], (320, 480)) > 50
+
+
+HLS_PAGE = """<!doctype html><body style="margin:0;background:#000">
+<video id=v muted autoplay src=live.m3u8 style="width:640px;height:360px"></video>
+<img src=/wait style="display:none"><script>
+const v = document.getElementById("v"), tell = x => fetch("/report", {method: "POST", body: JSON.stringify(x)});
+v.onerror = () => tell({can: v.canPlayType("application/vnd.apple.mpegurl"), error: v.error.message});
+v.ontimeupdate = () => {
+    if (v.currentTime < 1.5) return;
+    v.ontimeupdate = null;
+    v.pause();
+    setTimeout(() => tell({size: [v.videoWidth, v.videoHeight], duration: v.duration}), 300);
+};
+</script></body>"""
+
+
+def test_hls_in_browser(folder):
+    """What pipelines/stream writes, in a browser that plays HLS by itself."""
+    need("openh264enc", "hlssink2")
+    browser.find()
+    clip = os.path.join(tap.SOURCE, "pipelines", "demo.webm")
+    stream = os.path.join(tap.SOURCE, "pipelines", "stream.py")
+    done = subprocess.run([sys.executable, stream, clip, "say hello", folder], text=True, timeout=200,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0 and done.stdout.count("say hello  hello") == 16, done.stdout
+    with open(os.path.join(folder, "page.html"), "w", encoding="utf-8") as f:
+        f.write(HLS_PAGE)
+    picture = os.environ.get("FUSION_TEST_PICTURES", folder) + "/browser-hls.png"
+    report = browser.look(folder, "page.html", picture, size=(640, 360))
+    if not report.get("can", "yes"):
+        raise tap.Skip("this browser does not play HLS by itself")
+    assert report.get("size") == [640, 360] and abs(report["duration"] - 16) < 0.5, report
 
 
 if __name__ == "__main__":

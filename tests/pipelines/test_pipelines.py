@@ -134,6 +134,25 @@ def test_captions(folder):
     assert len(starts) >= 9 and starts == sorted(starts), vtt
 
 
+def test_stream(folder):
+    text, _ = run([script("stream"), CLIP, "Is there a car?", folder])
+    assert text.count("Is there a car?") == clip_truth()[0]["duration"], text
+    playlist = open(os.path.join(folder, "live.m3u8"), encoding="utf-8").read()
+    seconds = sum(float(d) for d in re.findall(r"#EXTINF:([0-9.]+)", playlist))
+    assert abs(seconds - clip_truth()[0]["duration"]) < 0.5 and "#EXT-X-ENDLIST" in playlist, playlist
+    for segment in re.findall(r"^segment.*", playlist, re.M):
+        text, _ = run(["gst-launch-1.0", "-v", "filesrc", "location=" + os.path.join(folder, segment), "!", "tsdemux",
+                       "!", "h264parse", "!", "openh264dec", "!", "fakesink"])
+        assert re.search(r"fakesink0.*width=\(int\)640, height=\(int\)360", text), text
+
+
+def test_stream_says_what_is_wrong(folder):
+    for source, words in (("/nonexistent.webm", "/nonexistent.webm"), (os.path.join(folder, "x"), "no such file")):
+        done = subprocess.run([script("stream"), source, "q"], env=environment(), text=True, capture_output=True,
+                              timeout=60)
+        assert done.returncode != 0 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
 def test_fusion_ask(folder):
     text, _ = run([os.path.join(BUILD, "model", "tools", "fusion-ask"), "--at", "5", "--json", CLIP,
                    "Is there a car?", "How many things are there?"])
