@@ -176,7 +176,9 @@ fusion_answer *fusion_answer_copy(const fusion_answer *a);
 void fusion_answer_free(fusion_answer *a);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(fusion_answer, fusion_answer_free)
 
-/* Exactly one call with final TRUE for every accepted request. */
+/* Exactly one call with final TRUE for every accepted request. A model works on several requests at once, those
+ * of all sessions in turn; the answers of one session, partial ones too, come in the order in which they were
+ * asked, errors when they happen. */
 typedef void (*fusion_answer_fn)(const fusion_answer *answer, void *user);
 
 /* A stream's line to the model. `name` appears in messages. */

@@ -27,13 +27,13 @@ void main()
     const uint head = gl_WorkGroupID.y;
     const uint batch = gl_WorkGroupID.z;
 
-    uint pos, keys;
-    attention_lengths(row0 + ROWS, pos, keys);
+    uint pos, keys, first;
+    attention_lengths(batch, row0 + ROWS, pos, keys, first);
 
     const uint kv_head = head / p.group;
     const uint q_at = (p.q_first + batch * p.q_len * p.q_stride + head * HEAD_DIM) / 4;
-    const uint k_at = (p.k_first + batch * p.kv_len * p.k_stride + kv_head * HEAD_DIM) / 4;
-    const uint v_at = (p.v_first + batch * p.kv_len * p.v_stride + kv_head * HEAD_DIM) / 4;
+    const uint k_at = (p.k_first + first * p.k_stride + kv_head * HEAD_DIM) / 4;
+    const uint v_at = (p.v_first + first * p.v_stride + kv_head * HEAD_DIM) / 4;
 
     for (uint i = t; i < ROWS * QUADS; i += N)
         q_rows[i] = q_quad(q_at + min(row0 + i / QUADS, p.q_len - 1) * (p.q_stride / 4) + i % QUADS,

@@ -54,8 +54,8 @@ void main()
     const uint batch = gl_WorkGroupID.z;
     const float scale = p.scale * 1.44269504088896; // exp2 is what the device has
 
-    uint pos, keys;
-    attention_lengths(row0 + ROWS, pos, keys);
+    uint pos, keys, first;
+    attention_lengths(batch, row0 + ROWS, pos, keys, first);
     const uint last = max(keys, 1) - 1;
 
     uint q_at[Q];
@@ -64,8 +64,8 @@ void main()
         q_at[i] = (p.q_first + (batch * p.q_len + row) * p.q_stride + head * HEAD_DIM) / 4;
     }
     const uint kv_head = head / p.group;
-    const uint k_at = (p.k_first + batch * p.kv_len * p.k_stride + kv_head * HEAD_DIM) / 4;
-    const uint v_at = (p.v_first + batch * p.kv_len * p.v_stride + kv_head * HEAD_DIM) / 4;
+    const uint k_at = (p.k_first + first * p.k_stride + kv_head * HEAD_DIM) / 4;
+    const uint v_at = (p.v_first + first * p.v_stride + kv_head * HEAD_DIM) / 4;
     const uint k_step = p.k_stride / 4, v_step = p.v_stride / 4;
 
     float top[ROWS], sum[ROWS];

@@ -39,13 +39,13 @@ void main()
     const uint group = t / SHARE, share = t % SHARE;
     const float scale = p.scale * 1.44269504088896; // for exp2
 
-    uint pos, keys;
-    attention_lengths(row0 + ROWS, pos, keys);
+    uint pos, keys, first;
+    attention_lengths(batch, row0 + ROWS, pos, keys, first);
 
     const uint kv_head = head / p.group;
     const uint q_at = (p.q_first + batch * p.q_len * p.q_stride + head * HEAD_DIM) / 8;
-    const uint k_at = (p.k_first + batch * p.kv_len * p.k_stride + kv_head * HEAD_DIM) / 8;
-    const uint v_at = (p.v_first + batch * p.kv_len * p.v_stride + kv_head * HEAD_DIM) / 8;
+    const uint k_at = (p.k_first + first * p.k_stride + kv_head * HEAD_DIM) / 8;
+    const uint v_at = (p.v_first + first * p.v_stride + kv_head * HEAD_DIM) / 8;
     const uint q_step = p.q_stride / 8, k_step = p.k_stride / 8, v_step = p.v_stride / 8;
 
     for (uint i = t; i < ROWS * OCTETS; i += N)

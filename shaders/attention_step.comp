@@ -64,15 +64,15 @@ void main()
     const uint step = THREADS / SHARE;
     const float scale = p.scale * 1.44269504088896; // for exp2
 
-    uint pos, keys;
-    attention_lengths(row + 1, pos, keys);
+    uint pos, keys, first;
+    attention_lengths(batch, row + 1, pos, keys, first);
     keys = attention_sees(row, pos, keys);
     const bool mean = row >= p.mean_from;
 
     const uint kv_head = head / p.group;
     const uint q_at = (p.q_first + (batch * p.q_len + row) * p.q_stride + head * HEAD_DIM) / 8;
-    const uint k_at = (p.k_first + batch * p.kv_len * p.k_stride + kv_head * HEAD_DIM) / 8;
-    const uint v_at = (p.v_first + batch * p.kv_len * p.v_stride + kv_head * HEAD_DIM) / 8;
+    const uint k_at = (p.k_first + first * p.k_stride + kv_head * HEAD_DIM) / 8;
+    const uint v_at = (p.v_first + first * p.v_stride + kv_head * HEAD_DIM) / 8;
     const uint k_step = p.k_stride / 8, v_step = p.v_stride / 8;
 
     vec4 q[2 * OWN], acc[2 * OWN];

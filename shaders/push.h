@@ -40,9 +40,9 @@ PUSH_STRUCT(push_norm) {
     float eps, sum_scale;
 };
 
-/* attention.comp, attention_cpu.comp: lib/attention.glsl; group: query heads of a kv head */
+/* attention*.comp: lib/attention.glsl; kv_rows: of all k and v; group: query heads of a kv head */
 PUSH_STRUCT(push_attention) {
-    uint q_len, kv_len, group, mean_from, length_index;
+    uint q_len, kv_len, kv_rows, group, mean_from, length_index;
     uint q_first, q_stride, k_first, k_stride, v_first, v_stride, y_first, y_stride;
     float scale;
 };
@@ -54,9 +54,10 @@ PUSH_STRUCT(push_attention_window) {
     float scale;
 };
 
-/* rope.comp: rows of x, q the same matrix as an output, k and v the caches */
+/* rope.comp: rows of x, q the same matrix as an output, k and v the caches; block: rows of a block;
+ * context: rows of a block in the caches */
 PUSH_STRUCT(push_rope) {
-    uint rows, heads, kv_heads, position_index;
+    uint rows, block, context, heads, kv_heads, position_index;
     uint x_first, x_stride, q_first;
     uint k_first, k_stride, k_rows, v_first, v_stride, v_rows;
     uint table_first, table_stride, table_rows;

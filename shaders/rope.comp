@@ -15,7 +15,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const bool F16 = false;
 layout(constant_id = 2) const uint HEAD_DIM = 64;
 layout(constant_id = 3) const uint UNIT = 4;
-layout(constant_id = 4) const bool POSITION = false;
+layout(constant_id = 4) const uint POSITION = 0; // 1: of row 0; 2: the place of every block, two words
 
 MAT_IN(0, x)
 MAT_IN(1, table)
@@ -67,12 +67,19 @@ STORE2(v)
 void main()
 {
     const push_rope p = pushed; // loaded once
-    const uint pos0 = POSITION ? min(positions[p.position_index], 0x7fffffffu) : 0;
     const uint lane = gl_LocalInvocationID.x, lanes = gl_WorkGroupSize.x;
     const uint q_units = p.heads * UNITS, kv_units = p.kv_heads * UNITS;
 
     for (uint row = gl_WorkGroupID.x; row < p.rows; row += gl_NumWorkGroups.x) {
-        const uint pos = pos0 + row;
+        uint pos = row, first = 0;
+        if (POSITION == 1) {
+            pos += min(positions[p.position_index], 0x7fffffffu);
+        } else if (POSITION == 2) {
+            const uint at = p.position_index + row / p.block * 2;
+            pos = row % p.block + min(positions[at], 0x7fffffffu);
+            first = min(positions[at + 1], 0x7fffffffu);
+        }
+        const uint cache_row = pos < p.context ? first + pos : 0xffffffffu; // none beyond a block's own
         const uint turn = p.table_first + min(pos, p.table_rows - 1) * p.table_stride;
         // q, k and v one after the other, and not a choice for each unit: all sides of that would run
         const uint q_from = p.x_first + row * p.x_stride;
@@ -85,8 +92,8 @@ void main()
             q_store(q_to + at + HALF, b * cs + a * sn);
         }
         const uint k_from = q_from + p.heads * HEAD_DIM;
-        const uint k_to = p.k_first + pos * p.k_stride;
-        for (uint i = lane; i < (pos < p.k_rows ? kv_units : 0); i += lanes) {
+        const uint k_to = p.k_first + cache_row * p.k_stride;
+        for (uint i = lane; i < (cache_row < p.k_rows ? kv_units : 0); i += lanes) {
             const uint c = i % UNITS * UNIT, at = i / UNITS * HEAD_DIM + c;
             const vec4 a = x_read(k_from + at), b = x_read(k_from + at + HALF);
             const vec4 cs = table_read(turn + c), sn = table_read(turn + c + HALF);
@@ -94,8 +101,8 @@ void main()
             k_store(k_to + at + HALF, b * cs + a * sn);
         }
         const uint v_from = k_from + p.kv_heads * HEAD_DIM;
-        const uint v_to = p.v_first + pos * p.v_stride;
-        for (uint i = lane; i < (pos < p.v_rows ? kv_units : 0); i += lanes) {
+        const uint v_to = p.v_first + cache_row * p.v_stride;
+        for (uint i = lane; i < (cache_row < p.v_rows ? kv_units : 0); i += lanes) {
             const uint at = i / UNITS * HEAD_DIM + i % UNITS * UNIT;
             v_store(v_to + at, x_read(v_from + at));
             v_store(v_to + at + HALF, x_read(v_from + at + HALF));

@@ -215,6 +215,10 @@ bool gpu_cmd_end(gpu_cmd *cmd, GError **error);
  * READBACK buffers. Between slices a cancelled `cancel` ends it with G_IO_ERROR_CANCELLED (what is
  * written then is undefined, and the command can be run again). */
 bool gpu_cmd_run(gpu_cmd *cmd, GCancellable *cancel, GError **error);
+/* The same, calling `pause` (or NULL) between slices, when the device has finished the one and has not begun
+ * the next: it may run other commands, which must leave this one's memory alone. */
+typedef void (*gpu_pause_fn)(void *user);
+bool gpu_cmd_run_pausing(gpu_cmd *cmd, gpu_pause_fn pause, void *user, GCancellable *cancel, GError **error);
 
 typedef struct {
     const char *stage; /* owned by the command */

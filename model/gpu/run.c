@@ -6,6 +6,13 @@
 bool
 gpu_cmd_run(gpu_cmd *cmd, GCancellable *cancel, GError **error)
 {
+    return gpu_cmd_run_pausing(cmd, NULL, NULL, cancel, error);
+}
+
+bool
+gpu_cmd_run_pausing(gpu_cmd *cmd, gpu_pause_fn pause, void *user, GCancellable *cancel,
+                    GError **error)
+{
     gpu_device *dev = cmd->dev;
     if (!gpu_device_check(dev, error))
         return false;
@@ -40,6 +47,11 @@ gpu_cmd_run(gpu_cmd *cmd, GCancellable *cancel, GError **error)
             return false;
         cmd->n_slices++;
         total += flops;
+        if (pause && i < cmd->pieces->len) {
+            gint64 paused = g_get_monotonic_time();
+            pause(user);
+            start += g_get_monotonic_time() - paused; /* no work of this command */
+        }
     }
     double seconds = (double) (g_get_monotonic_time() - start) * 1e-6;
     /* A first run compiles shaders and says nothing about the rate. A later one moves the rate half

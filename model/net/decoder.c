@@ -53,31 +53,34 @@ queries_keys_values(const net_pass *p, unsigned i, const net_decoder_mem *mem,
         .heads = p->c->llm.heads,
         .kv_heads = p->c->llm.kv_heads,
         .head_dim = p->c->llm.head_dim,
-        .pos = place->pos,
+        .places = place->places,
+        .blocks = place->blocks,
+        .context = place->cache->positions,
     };
     ops_rope(p->o, p->cmd, &rope);
 }
 
-/* h += o_proj(attention(q)); h += down_proj(silu(gate) * up), for queries q from position `pos` on
- */
+/* h += o_proj(attention(q)); h += down_proj(silu(gate) * up), for `blocks` blocks of queries q at
+ * `places` */
 static void
 attend_and_think(const net_pass *p, unsigned i, const net_decoder_mem *mem,
-                 const net_decoder_place *place, ops_mat q, ops_u32 pos, ops_mat h)
+                 const net_decoder_place *place, ops_mat q, ops_index places, ops_mat h)
 {
     const net_decoder_layer *w = &p->w->decoder[i];
     uint32_t rows = h.rows;
     const ops_attention_args attention = {
         .q = q,
-        .k = ops_rows(place->cache->keys[i], 0, place->kv_rows),
-        .v = ops_rows(place->cache->values[i], 0, place->kv_rows),
+        .k = place->cache->keys[i],
+        .v = place->cache->values[i],
         .out = ops_rows(mem->heads, 0, rows),
-        .batch = 1,
+        .batch = place->blocks,
         .heads = p->c->llm.heads,
         .kv_heads = p->c->llm.kv_heads,
         .head_dim = p->c->llm.head_dim,
         .scale = 1.0f / sqrtf((float) p->c->llm.head_dim),
         .causal = true,
-        .pos = pos,
+        .places = places,
+        .context = place->kv_rows,
         .mean_from = UINT32_MAX,
     };
     ops_attention(p->o, p->cmd, &attention);
@@ -95,20 +98,19 @@ net_decoder_layer_run(const net_pass *p, unsigned i, const net_decoder_mem *mem,
     uint32_t Q = p->c->llm.heads * p->c->llm.head_dim;
 
     queries_keys_values(p, i, mem, place);
-    attend_and_think(p, i, mem, place, ops_cols(mem->qkv, 0, Q), place->pos, mem->h);
+    attend_and_think(p, i, mem, place, ops_cols(mem->qkv, 0, Q), place->places, mem->h);
 }
 
 void
 net_decoder_last_layer_run(const net_pass *p, const net_decoder_mem *mem,
-                           const net_decoder_place *place, ops_u32 last)
+                           const net_decoder_place *place, ops_index last, ops_index last_place)
 {
     uint32_t Q = p->c->llm.heads * p->c->llm.head_dim, i = p->c->llm.layers - 1;
-    const ops_index row = {last.buf, last.index};
 
     queries_keys_values(p, i, mem, place);
-    ops_gather_rows(p->o, p->cmd, ops_cols(mem->qkv, 0, Q), row, 1, mem->last_q);
-    ops_gather_rows(p->o, p->cmd, mem->h, row, 1, mem->last_h);
-    attend_and_think(p, i, mem, place, mem->last_q, last, mem->last_h);
+    ops_gather_rows(p->o, p->cmd, ops_cols(mem->qkv, 0, Q), last, 1, mem->last_q);
+    ops_gather_rows(p->o, p->cmd, mem->h, last, 1, mem->last_h);
+    attend_and_think(p, i, mem, place, mem->last_q, last_place, mem->last_h);
 }
 
 void

@@ -174,7 +174,7 @@ encode(net_frame *f, GCancellable *cancel, GError **error)
 
     if (!rec)
         rec = record_encode(f, &key, error);
-    if (!rec || !gpu_cmd_run(rec->cmd, cancel, error))
+    if (!rec || !net_model_run(f->m, rec->cmd, cancel, error))
         return false;
     net_tap_emit(rec, 0, f->tap, f->tap_user);
     f->times.global_ms = net_ms_since(start);
@@ -220,9 +220,10 @@ net_frame_encode(net_frame *f, const net_image *image, GCancellable *cancel, GEr
     net_recording *rec = net_recordings_find(&f->recordings, &key);
     if (!rec)
         rec = record_preprocess(f, &key, image, error);
-    if (!rec || !gpu_cmd_run(rec->cmd, cancel, error))
+    if (!rec || !net_model_run(f->m, rec->cmd, cancel, error))
         return false;
     f->times.preprocess_ms = net_ms_since(start);
+    net_model_pause(f->m);
     return encode(f, cancel, error);
 }
 

@@ -33,7 +33,7 @@ net_guided_scratch_bytes(const net_config *c, ops_dtype act, uint32_t max_text)
 }
 
 static net_recording *
-record(net_state *s, net_frame *f, const net_key *key, GError **error)
+record(net_shared *s, net_frame *f, const net_key *key, GError **error)
 {
     net_recording *rec = net_recordings_begin(&s->recordings, key, "guided", error);
     if (!rec)
@@ -55,8 +55,8 @@ record(net_state *s, net_frame *f, const net_key *key, GError **error)
         net_projector(&p, p.w->aux_projector, mem.text, mem.text_hidden, ops_rows(h, P, T));
     }
     net_tap_rows(p.o, rec, "guided_hidden_0", h);
-    ops_mat features =
-        net_vision_run(&p, &mem.vision, "guided", 1, T, net_param(s, NET_PARAM_VALID), key->tap);
+    ops_mat features = net_vision_run(&p, &mem.vision, "guided", 1, T,
+                                      (ops_u32){s->params, NET_PARAM_VALID}, key->tap);
     net_tap_rows(p.o, rec, "guided_hidden_last", h);
 
     uint32_t grid = key->grid, g = p.c->vision.grid;
@@ -78,17 +78,17 @@ net_guided_run(net_state *s, net_frame *f, const net_prompt *prompt, GCancellabl
                          .grid = prompt->grid ? prompt->grid : c->vision.grid,
                          .frame = f->serial,
                          .tap = net_tap_of(s->tap, s->tap_layers)};
-    uint32_t *params = gpu_buf_map(s->params);
+    uint32_t *params = gpu_buf_map(s->shared->params);
     gint64 start = g_get_monotonic_time();
 
     params[NET_PARAM_VALID] = c->vision.patches + prompt->n_instruction;
     for (uint32_t i = 0; i < key.text; i++)
         params[NET_PARAM_INSTRUCTION + i] =
             i < prompt->n_instruction ? prompt->instruction[i] : NET_NO_ROW;
-    net_recording *rec = net_recordings_find(&s->recordings, &key);
+    net_recording *rec = net_recordings_find(&s->shared->recordings, &key);
     if (!rec)
-        rec = record(s, f, &key, error);
-    if (!rec || !gpu_cmd_run(rec->cmd, cancel, error))
+        rec = record(s->shared, f, &key, error);
+    if (!rec || !net_model_run(s->m, rec->cmd, cancel, error))
         return false;
     net_tap_emit(rec, params[NET_PARAM_VALID], s->tap, s->tap_user);
     s->times.guided_ms = net_ms_since(start);

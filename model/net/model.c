@@ -85,12 +85,13 @@ scratch_bytes(const net_config *c, ops_dtype act, uint32_t q, uint32_t max_conte
 
 uint64_t
 net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context,
-                        uint32_t frames)
+                        uint32_t frames, uint32_t states)
 {
     ops_dtype act = precision == NET_F32 ? OPS_F32 : OPS_F16;
     uint32_t q = net_max_q(c);
     uint64_t bytes = net_weights_bytes(c, precision) + frames * net_frame_bytes(c, act, q) +
-                     net_state_bytes(c, act, max_context) + scratch_bytes(c, act, q, max_context);
+                     net_states_bytes(c, act, max_context, states) +
+                     scratch_bytes(c, act, q, max_context);
 
     /* memory is taken from the device in blocks, the newest of them half full on average */
     return bytes + CLAMP(bytes / 5, 16 * MIB, 256 * MIB) / 2;
@@ -122,6 +123,26 @@ net_model_forget_frame(net_model *m, uint32_t frame)
 {
     for (guint i = 0; i < m->recordings->len; i++)
         net_recordings_drop_frame(g_ptr_array_index(m->recordings, i), frame);
+}
+
+void
+net_model_set_pause(net_model *m, net_pause_fn pause, void *user)
+{
+    m->pause = pause;
+    m->pause_user = user;
+}
+
+void
+net_model_pause(net_model *m)
+{
+    if (m->pause)
+        m->pause(m->pause_user);
+}
+
+bool
+net_model_run(net_model *m, gpu_cmd *cmd, GCancellable *cancel, GError **error)
+{
+    return gpu_cmd_run_pausing(cmd, m->pause, m->pause_user, cancel, error);
 }
 
 net_pass

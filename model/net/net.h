@@ -143,10 +143,15 @@ const char *net_precision_name(net_precision precision);
 /* The precision that a checkpoint is stored in: f32 for F32, f16 for F16 and BF16, or that of its codes. */
 net_precision net_stored_precision(const fmt_checkpoint *checkpoint);
 
-/* Bytes of device memory that the model, one state and `frames` frames (of the largest q, the worst that a
- * request may ask for) will take. */
+/* Bytes of device memory that the model, `states` states of one net_states_new and `frames` frames (of the
+ * largest q, the worst that a request may ask for) will take. */
 uint64_t net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context,
-                                 uint32_t frames);
+                                 uint32_t frames, uint32_t states);
+/* How many states to make together on this device: NET_MAX_STATES, or as many as their shared KV cache fits
+ * the device's limits of allocations and bindings and all but the first take at most a quarter of the memory
+ * that the rest leaves free. At least 1. */
+uint32_t net_model_fit_states(net_device *device, const net_config *c, net_precision precision,
+                              uint32_t max_context, uint32_t frames);
 /* TRUE if a conversation of max_context positions needs no allocation and no binding beyond the device's
  * limits; else NET_ERROR_ARGUMENT that says how many positions do. Weights have no such limit: what exceeds
  * one allocation or binding lies in several. */
@@ -192,6 +197,13 @@ void net_model_free(net_model *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_model, net_model_free)
 const net_config *net_model_config(const net_model *m);
 
+/* Called on the model's thread while a frame is encoded, a prompt prefilled or a state extended: between
+ * their passes, and within one each time the device has worked on it for a slice (50 ms, 200 ms on a CPU). It may
+ * call net_decode_batch, net_state_position and net_state_rewind for states that are not in that call, and
+ * nothing else of the model, so that a long prompt does not hold up answers. NULL: nothing (the default). */
+typedef void (*net_pause_fn)(void *user);
+void net_model_set_pause(net_model *m, net_pause_fn pause, void *user);
+
 /* ---- frame -------------------------------------------------------------------------------- */
 
 typedef struct net_frame net_frame;
@@ -217,8 +229,16 @@ bool net_frame_encode_tiles(net_frame *f, const float *tiles, GCancellable *canc
 
 typedef struct net_state net_state;
 
-/* Activations and the KV cache for prompts and answers of up to max_context positions, or as many as the
- * config's max_position_embeddings if that is less. */
+/* A decoding step reads every weight once for all its conversations. On a GPU that is most of its time, and up
+ * to 8 rows of a product cost about as much as one; on a CPU 8 rows fill a tile of the product. A further one
+ * costs a KV cache and waits for the others, so there are no more. */
+#define NET_MAX_STATES 8u
+
+/* n states (1 .. NET_MAX_STATES) that may take decoding steps together, into states[0 .. n). Each has a place in
+ * their common KV cache for a prompt and answer of up to max_context positions, or as many as the config's
+ * max_position_embeddings if that is less; activations and outputs are common too. Each is freed by itself. */
+bool net_states_new(net_model *m, uint32_t max_context, uint32_t n, net_state **states, GError **error);
+/* One alone. */
 net_state *net_state_new(net_model *m, uint32_t max_context, GError **error);
 void net_state_free(net_state *s);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(net_state, net_state_free)
@@ -247,7 +267,8 @@ typedef struct {
                          that stay within the original length with them; 0: unknown */
 } net_prompt;
 
-/* What a forward pass leaves: logits of the last row, valid until the next call on the state. */
+/* What a forward pass leaves: logits of the last row. A prefill's are valid until the next prefill or
+ * extension, a decoding step's until the next step, of the state or of one that was made with it. */
 typedef struct {
     const float *logits; /* [vocab] */
     uint32_t vocab;
@@ -264,6 +285,12 @@ bool net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *
                  GError **error);
 /* One decoding step: appends `token`, gives the logits after it. */
 bool net_decode(net_state *s, uint32_t token, GCancellable *cancel, net_output *out, GError **error);
+/* One decoding step of n different states that were made together, as one batch: appends tokens[i] to
+ * states[i]; outs[i] (outs may be NULL) is what follows it. On an error, a cancel too, no state has moved on,
+ * and the step may be taken again with the same or fewer states. A state's answer does not depend on which
+ * others are in the batch, but for the rounding of sums in another order. */
+bool net_decode_batch(net_state *const *states, const uint32_t *tokens, uint32_t n, GCancellable *cancel,
+                      net_output *outs, GError **error);
 /* Appends n tokens at once; *logits: [n, vocab], row i after token i, valid until the next call. Latents
  * are not touched. For scoring choices. */
 bool net_extend(net_state *s, const uint32_t *tokens, uint32_t n, GCancellable *cancel,

@@ -73,8 +73,8 @@ bool net_weights_load(net_weights *w, ops *o, const net_config *c, fmt_checkpoin
                       GCancellable *cancel, GError **error);
 void net_weights_clear(net_weights *w, const net_config *c);
 uint64_t net_weights_bytes(const net_config *c, net_precision precision);
-/* Tensor name -> the ops_dtype that it has in files of this precision: OPS_Q8, OPS_Q4, or OPS_F32 for "as it
- * is". Tensors that are not in it are not used. */
+/* Tensor name -> the ops_dtype that it has in files of this precision: OPS_Q8, OPS_Q4, or OPS_F32
+ * for "as it is". Tensors that are not in it are not used. */
 GHashTable *net_weights_files(const net_config *c, net_precision precision);
 /* net_quantize with files of at most file_bytes, but for a tensor that is larger. */
 bool net_quantize_files(const net_config *config, const fmt_checkpoint *checkpoint,
@@ -97,12 +97,15 @@ gpu_span net_mat_span(ops_mat m);
 /* Row counts that recordings are made for: n rounded up, finer where n is small. */
 uint32_t net_bucket(uint32_t n);
 #define NET_MAX_EXTEND 32 /* rows of one net_extend pass */
+/* The same for conversations of one decoding step: 1, 2, 4 or 8, as the products' kernels have it.
+ */
+uint32_t net_step_bucket(uint32_t n);
 
 /* ---- recordings (recordings.c, tap.c) ----------------------------------------------------- */
 
 /* What a recording depends on. */
 typedef struct {
-    uint32_t kind, rows, text, latents, grid, frame, table, tap;
+    uint32_t kind, rows, first, text, latents, grid, frame, table, tap;
 } net_key;
 
 typedef struct {
@@ -175,7 +178,14 @@ struct net_model {
     GPtrArray *recordings; /* every net_recordings of the model's frames and states, not owned */
     uint32_t next_frame;   /* serial numbers of frames, for the recordings that name their memory */
     unsigned n_recorded;   /* recordings made so far, for tests */
+    net_pause_fn pause;
+    void *pause_user;
 };
+
+/* Runs what may be long: others' decoding steps may come between its slices. */
+bool net_model_run(net_model *m, gpu_cmd *cmd, GCancellable *cancel, GError **error);
+/* The same between two runs. */
+void net_model_pause(net_model *m);
 
 /* Makes the scratch at least that large; recordings that used a smaller one are dropped. */
 bool net_model_reserve(net_model *m, uint64_t bytes, GError **error);
@@ -271,15 +281,16 @@ void net_align_run(const net_pass *p, unsigned k, const net_align_mem *mem,
 /* ---- decoder (decoder.c, kv_cache.c, rope_table.c) ----------------------------------------- */
 
 typedef struct {
-    uint32_t positions; /* rows of each matrix */
+    uint32_t positions; /* rows of a conversation: those of the i-th begin at i * positions */
     uint32_t layers;
     gpu_buf **buf; /* one a layer */
     ops_mat *keys, *values;
 } net_kv_cache;
 
-bool net_kv_cache_init(net_kv_cache *kv, net_model *m, uint32_t positions, GError **error);
+bool net_kv_cache_init(net_kv_cache *kv, net_model *m, uint32_t positions, uint32_t n,
+                       GError **error);
 void net_kv_cache_clear(net_kv_cache *kv);
-uint64_t net_kv_cache_bytes(const net_config *c, ops_dtype act, uint32_t positions);
+uint64_t net_kv_cache_bytes(const net_config *c, ops_dtype act, uint32_t positions, uint32_t n);
 
 /* Cosines and sines of positions 0 .. n, out [n, head_dim]: see ops_rope_args. long_range: with
  * LongRoPE's long factors. */
@@ -299,17 +310,21 @@ net_decoder_mem net_decoder_alloc(net_arena *a, const net_config *c, ops_dtype a
 
 typedef struct {
     const net_kv_cache *cache;
-    ops_mat table;    /* rotary, [positions, head_dim] f32 */
-    ops_u32 pos;      /* position of row 0; buf NULL: 0 */
-    uint32_t kv_rows; /* of the cache that the rows may see */
+    ops_mat table; /* rotary, [positions, head_dim] f32 */
+    ops_index
+        places; /* of each block of rows: the position of row 0, the cache's row for position 0 */
+    uint32_t blocks;  /* one a conversation */
+    uint32_t kv_rows; /* of a conversation's in the cache that its rows may see */
 } net_decoder_place;
 
 /* Decoder layer i on mem->h. */
 void net_decoder_layer_run(const net_pass *p, unsigned i, const net_decoder_mem *mem,
                            const net_decoder_place *place);
-/* The last layer, where the row number `last` alone goes on: leaves it in mem->last_h. */
+/* The last layer, where the row number at `last` alone goes on, whose place is `last_place`: leaves
+ * it in mem->last_h. One block. */
 void net_decoder_last_layer_run(const net_pass *p, const net_decoder_mem *mem,
-                                const net_decoder_place *place, ops_u32 last);
+                                const net_decoder_place *place, ops_index last,
+                                ops_index last_place);
 /* logits = lm_head(RMSNorm(h)); x: working memory act, rows of h. */
 void net_decoder_logits(const net_pass *p, ops_mat h, ops_mat x, ops_mat logits);
 
@@ -334,20 +349,24 @@ struct net_frame {
 uint64_t net_frame_bytes(const net_config *c, ops_dtype act, uint32_t q);
 uint64_t net_frame_scratch_bytes(const net_config *c, ops_dtype act, uint32_t q);
 
-/* ---- conversation (state.c, guided.c, prefill.c) ------------------------------------------- */
+/* ---- conversation (shared.c, state.c, guided.c, prefill.c) ---------------------------------- */
 
 /* The u32 that change from run to run of a recording, in one upload buffer. */
 enum {
-    NET_PARAM_VALID,            /* P + T of the guided pass */
-    NET_PARAM_POS,              /* position of a decoding pass' first row */
-    NET_PARAM_LAST,             /* row of the prompt's last token */
+    NET_PARAM_VALID,      /* P + T of the guided pass */
+    NET_PARAM_PLACE,      /* of a prefill's or an extension's first row: position, cache row */
+    NET_PARAM_LAST = 3,   /* row of the prompt's last token */
+    NET_PARAM_LAST_PLACE, /* its place */
     NET_PARAM_INSTRUCTION = 16, /* from here: ids, then the prompt, then alignment's rows */
 };
 
-struct net_state {
+/* What the conversations of one net_states_new share. Guided encoding, prefill and extension run
+ * for one of them at a time. A decoding step may come while one of those pauses: its recordings and
+ * all memory that it writes are its own. */
+typedef struct {
+    unsigned refs; /* states */
     net_model *m;
-    uint32_t max_context, position;
-    bool long_range; /* the conversation runs with LongRoPE's long factors */
+    uint32_t max_context, n;
     net_kv_cache cache;
     gpu_buf *tables[2];
     ops_mat table[2]; /* rotary: short (or the only one), long */
@@ -357,9 +376,24 @@ struct net_state {
     ops_mat features; /* [P + max q, D] act: image tokens, then latents_0 */
     gpu_buf *logit_buf, *argmax_buf;
     ops_mat logits; /* [NET_MAX_EXTEND, vocab] f32, read by the CPU */
+    net_recordings recordings;
+    struct {
+        gpu_buf *scratch;
+        gpu_buf *params; /* places, then tokens, of the short range's rows and of the long one's */
+        gpu_buf *logit_buf, *argmax_buf;
+        ops_mat logits; /* [., vocab] f32 */
+        net_recordings recordings;
+    } step;
+} net_shared;
+
+struct net_state {
+    net_shared *shared;
+    net_model *m;
+    uint32_t slot;
+    uint32_t max_context, position;
+    bool long_range; /* the conversation runs with LongRoPE's long factors */
     float *extend_logits;
     size_t extend_size; /* floats */
-    net_recordings recordings;
     net_tap_fn tap;
     void *tap_user;
     bool tap_layers;
@@ -368,11 +402,15 @@ struct net_state {
     unsigned n_decoded;
 };
 
+net_shared *net_shared_new(net_model *m, uint32_t max_context, uint32_t n, GError **error);
+void net_shared_free(net_shared *s);
+
 uint32_t net_max_q(const net_config *c);
-uint64_t net_state_bytes(const net_config *c, ops_dtype act, uint32_t max_context);
+/* Of `n` states that share what they can. */
+uint64_t net_states_bytes(const net_config *c, ops_dtype act, uint32_t max_context, uint32_t n);
 uint64_t net_state_scratch_bytes(const net_config *c, ops_dtype act, uint32_t max_context);
 
-enum { NET_PASS_GUIDED = 1, NET_PASS_PREFILL, NET_PASS_DECODE };
+enum { NET_PASS_GUIDED = 1, NET_PASS_PREFILL, NET_PASS_EXTEND, NET_PASS_DECODE };
 
 #define NET_NO_ROW UINT32_MAX       /* an index past every table: a row of zeros */
 #define NET_FEATURE_ROW 0x80000000u /* ops_embed: a row of the features */
@@ -388,10 +426,12 @@ void net_state_output(const net_state *s, net_output *out);
 bool net_guided_run(net_state *s, net_frame *f, const net_prompt *prompt, GCancellable *cancel,
                     GError **error);
 
-static inline ops_u32
-net_param(const net_state *s, uint32_t index)
+/* Writes the place of a conversation's position into two parameters. */
+static inline void
+net_write_place(const net_state *s, uint32_t position, uint32_t *param)
 {
-    return (ops_u32){s->params, index};
+    param[0] = position;
+    param[1] = s->slot * s->shared->cache.positions;
 }
 
 static inline double

@@ -131,9 +131,10 @@ check_prompt(const net_state *s, const net_prompt *p, uint32_t q, GError **error
 static prompt_shape
 lay_out(net_state *s, const net_prompt *p, uint32_t q, uint32_t rows)
 {
-    uint32_t *params = gpu_buf_map(s->params);
-    uint32_t *prompt = params + s->prompt_at;
-    uint32_t *pairs = params + s->pairs_at, *latents = params + s->latents_at;
+    const net_shared *shared = s->shared;
+    uint32_t *params = gpu_buf_map(shared->params);
+    uint32_t *prompt = params + shared->prompt_at;
+    uint32_t *pairs = params + shared->pairs_at, *latents = params + shared->latents_at;
     uint32_t n_image = image_tokens(s->m->c, p);
     uint32_t at = 0, n_latents = 0, done = 0;
 
@@ -164,6 +165,8 @@ lay_out(net_state *s, const net_prompt *p, uint32_t q, uint32_t rows)
     for (uint32_t i = at; i < rows; i++)
         prompt[i] = NET_FEATURE_ROW | 0x7fffffffu; /* rows of zeros */
     params[NET_PARAM_LAST] = at - 1;
+    net_write_place(s, 0, params + NET_PARAM_PLACE);
+    net_write_place(s, at - 1, params + NET_PARAM_LAST_PLACE);
     return (prompt_shape){at, n_latents};
 }
 
@@ -204,7 +207,7 @@ alignment_after(const net_config *c, uint32_t i)
 }
 
 static void
-align(const net_pass *p, net_state *s, net_frame *f, unsigned k, const prefill_mem *mem)
+align(const net_pass *p, net_shared *s, net_frame *f, unsigned k, const prefill_mem *mem)
 {
     const ops_index pairs = {s->params, s->pairs_at}, latents = {s->params, s->latents_at};
     g_autofree char *stage = g_strdup_printf("align_%u", k);
@@ -219,7 +222,7 @@ align(const net_pass *p, net_state *s, net_frame *f, unsigned k, const prefill_m
 }
 
 static net_recording *
-record(net_state *s, net_frame *f, const net_key *key, GError **error)
+record(net_shared *s, net_frame *f, const net_key *key, GError **error)
 {
     net_recording *rec = net_recordings_begin(&s->recordings, key, "prefill", error);
     if (!rec)
@@ -229,8 +232,13 @@ record(net_state *s, net_frame *f, const net_key *key, GError **error)
     prefill_mem mem = prefill_alloc(&arena, p.c, s->m->act, key->rows, key->latents);
     const net_decoder_mem *d = &mem.decoder;
     const net_decoder_place place = {
-        .cache = &s->cache, .table = s->table[key->table], .kv_rows = key->rows};
-    const ops_u32 last = net_param(s, NET_PARAM_LAST);
+        .cache = &s->cache,
+        .table = s->table[key->table],
+        .places = {s->params, NET_PARAM_PLACE},
+        .blocks = 1,
+        .kv_rows = key->rows,
+    };
+    const ops_index last = {s->params, NET_PARAM_LAST};
     uint32_t n_image = key->grid, L = p.c->llm.layers;
 
     gpu_cmd_stage(p.cmd, "prefill");
@@ -243,7 +251,8 @@ record(net_state *s, net_frame *f, const net_key *key, GError **error)
     for (uint32_t i = 0; i < L; i++) {
         /* of the last layer one row is wanted, and no alignment can change it */
         if (i + 1 == L && !key->tap) {
-            net_decoder_last_layer_run(&p, d, &place, last);
+            net_decoder_last_layer_run(&p, d, &place, last,
+                                       (ops_index){s->params, NET_PARAM_LAST_PLACE});
             break;
         }
         net_decoder_layer_run(&p, i, d, &place);
@@ -258,7 +267,7 @@ record(net_state *s, net_frame *f, const net_key *key, GError **error)
             .x = d->h, .weight = p.w->norm.weight, .eps = p.c->llm.rms_eps, .out = d->x};
         ops_rms_norm(p.o, p.cmd, &norm);
         net_tap_rows(p.o, rec, "prefill_hidden", d->x);
-        ops_gather_rows(p.o, p.cmd, d->h, (ops_index){last.buf, last.index}, 1, d->last_h);
+        ops_gather_rows(p.o, p.cmd, d->h, last, 1, d->last_h);
     }
     ops_mat logits = ops_rows(s->logits, 0, 1);
     net_decoder_logits(&p, d->last_h, d->last_x, logits);
@@ -275,7 +284,7 @@ wants_long_range(const net_state *s, const net_prompt *p, uint32_t length)
     const net_config *c = s->m->c;
     return c->llm.rope.type == NET_ROPE_LONGROPE &&
            (uint64_t) length + p->reserve > c->llm.rope.original_positions &&
-           s->table[1].buf != NULL;
+           s->shared->table[1].buf != NULL;
 }
 
 bool
@@ -296,6 +305,7 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
                            error) ||
         !net_guided_run(s, f, p, cancel, error))
         return false;
+    net_model_pause(s->m);
 
     gint64 start = g_get_monotonic_time();
     s->long_range = wants_long_range(s, p, shape.length);
@@ -307,10 +317,10 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
                          .table = s->long_range,
                          .tap = net_tap_of(s->tap, s->tap_layers)};
     lay_out(s, p, f->q, key.rows);
-    net_recording *rec = net_recordings_find(&s->recordings, &key);
+    net_recording *rec = net_recordings_find(&s->shared->recordings, &key);
     if (!rec)
-        rec = record(s, f, &key, error);
-    if (!rec || !gpu_cmd_run(rec->cmd, cancel, error))
+        rec = record(s->shared, f, &key, error);
+    if (!rec || !net_model_run(s->m, rec->cmd, cancel, error))
         return false;
     net_tap_emit(rec, shape.length, s->tap, s->tap_user);
     s->position = shape.length;

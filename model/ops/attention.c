@@ -132,21 +132,26 @@ ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *a)
     OPS_REQUIRE(cmd, op, a->kv_heads && a->heads && a->heads % a->kv_heads == 0,
                 "heads: expected a multiple of the kv heads, found %u and %u", a->heads,
                 a->kv_heads);
-    OPS_REQUIRE(cmd, op, a->batch && a->q.rows % a->batch == 0 && a->k.rows % a->batch == 0,
-                "batch: expected a divisor of %u and %u rows, found %u", a->q.rows, a->k.rows,
-                a->batch);
-    OPS_REQUIRE(cmd, op, !a->causal || a->batch == 1, "batch: expected 1 (causal), found %u",
-                a->batch);
+    const bool placed = a->places.buf != NULL;
+    OPS_REQUIRE(
+        cmd, op, a->batch && a->q.rows % a->batch == 0 && (placed || a->k.rows % a->batch == 0),
+        "batch: expected a divisor of %u and %u rows, found %u", a->q.rows, a->k.rows, a->batch);
+    OPS_REQUIRE(cmd, op, placed ? a->causal : !a->causal || a->batch == 1,
+                "batch: expected 1 (causal, no places) or places (causal), found %u", a->batch);
+    OPS_REQUIRE(cmd, op, a->context <= a->k.rows,
+                "context: expected at most the %u rows of k, found %u", a->k.rows, a->context);
     if (!chunk_check(o, cmd, op, "q", &a->q, OPS_TYPE_ANY, a->q.rows, a->heads * a->head_dim) ||
         !chunk_check(o, cmd, op, "k", &a->k, type, a->k.rows, a->kv_heads * a->head_dim) ||
         !chunk_check(o, cmd, op, "v", &a->v, type, a->k.rows, a->kv_heads * a->head_dim) ||
         !chunk_check_out(o, cmd, op, "out", &a->out, type, a->q.rows, a->heads * a->head_dim))
         return;
     const ops_u32 length = a->causal ? a->pos : a->kv_valid;
-    if (length.buf &&
-        !chunk_check_words(cmd, op, a->causal ? "pos" : "kv_valid", length.buf, length.index, 1))
+    if (placed ? !chunk_check_words(cmd, op, "places", a->places.buf, a->places.first, 2 * a->batch)
+               : length.buf && !chunk_check_words(cmd, op, a->causal ? "pos" : "kv_valid",
+                                                  length.buf, length.index, 1))
         return;
-    const uint32_t q_len = a->q.rows / a->batch, kv_len = a->k.rows / a->batch;
+    const uint32_t q_len = a->q.rows / a->batch;
+    const uint32_t kv_len = !placed ? a->k.rows / a->batch : a->context ? a->context : a->k.rows;
     if (!q_len)
         return;
     OPS_REQUIRE(cmd, op, kv_len, "k: expected at least one row for each block, found none");
@@ -156,6 +161,7 @@ ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *a)
     push_attention push = {
         .q_len = q_len,
         .kv_len = kv_len,
+        .kv_rows = a->k.rows,
         .group = a->heads / a->kv_heads,
         .mean_from = a->mean_from,
         .q_first = q.first,
@@ -169,7 +175,9 @@ ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *a)
         .scale = a->scale,
     };
     const gpu_span len =
-        length.buf ? chunk_words(length.buf, length.index, 1, &push.length_index) : y.span;
+        placed       ? chunk_words(a->places.buf, a->places.first, 2 * a->batch, &push.length_index)
+        : length.buf ? chunk_words(length.buf, length.index, 1, &push.length_index)
+                     : y.span;
     gpu_kernel_desc desc = {
         .name = op,
         OPS_SPIRV(spv_attention),
@@ -177,7 +185,7 @@ ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *a)
         .binds = {CHUNK_READ(o), CHUNK_READ(o), CHUNK_READ(o), OPS_READ, OPS_WRITE},
         .push_bytes = sizeof(push),
         .n_spec = 5,
-        .spec = {chunk_lanes(o), f16, a->head_dim, a->causal, length.buf != NULL},
+        .spec = {chunk_lanes(o), f16, a->head_dim, a->causal, placed ? 2 : length.buf != NULL},
     };
     uint32_t rows = FALLBACK_ROWS, split = 1;
     if (chunk_texels(o))

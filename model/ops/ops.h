@@ -160,11 +160,16 @@ typedef struct {
     ops_mat k, v;     /* [batch * kv_len, kv_heads * head_dim]; query head h reads kv head
                          h / (heads / kv_heads) */
     ops_mat out;      /* [batch * q_len, heads * head_dim], activations' type */
-    uint32_t batch;   /* independent blocks of rows; 1 when causal */
+    uint32_t batch;   /* independent blocks of rows; 1 when causal without places */
     uint32_t heads, kv_heads, head_dim; /* head_dim: a multiple of 4, at most 256 */
     float scale;
     bool causal;      /* query row i sees keys 0 .. pos + i */
     ops_u32 pos;      /* causal: position of query row 0; not given: 0 */
+    /* causal, instead of pos: for every block two words, the position of its query row 0 and the row of k and
+     * v that holds its position 0. k and v are then a cache that conversations share, `context` rows for each
+     * (0: all); a block whose first row lies past it does not exist and gets zeros. */
+    ops_index places;
+    uint32_t context;
     ops_u32 kv_valid; /* not causal: keys and values from this row of a block on do not exist;
                          not given: all kv_len do */
     uint32_t mean_from; /* guided encoding, early layers: query rows from this one of a block on are
@@ -191,6 +196,11 @@ typedef struct {
     ops_mat qkv, k_cache, v_cache, table;
     uint32_t heads, kv_heads, head_dim;
     ops_u32 pos;
+    /* instead of pos: qkv is `blocks` blocks of equally many rows, and every block has two words: the position
+     * of its row 0 and the row of the caches for its position 0. Of each block only positions below
+     * `context` (0: all rows of the caches) go into them. */
+    ops_index places;
+    uint32_t blocks, context;
 } ops_rope_args;
 void ops_rope(ops *o, gpu_cmd *cmd, const ops_rope_args *args);
 

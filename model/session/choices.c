@@ -112,7 +112,8 @@ add_up(scored_choice *c, const GArray *rows, uint32_t vocab, uint32_t end_token)
 
 bool
 choices_score(GPtrArray *choices, net_state *state, const net_output *after_prompt,
-              uint32_t end_token, GCancellable *cancel, GError **error)
+              uint32_t end_token, void (*pause)(void *user), void *user, GCancellable *cancel,
+              GError **error)
 {
     uint32_t prompt = net_state_position(state), vocab = after_prompt->vocab;
     g_autoptr(GPtrArray) order = g_ptr_array_new();
@@ -130,6 +131,8 @@ choices_score(GPtrArray *choices, net_state *state, const net_output *after_prom
         scored_choice *c = g_ptr_array_index(order, i);
         uint32_t done = rows->len - 1, n = c->ids->len - done;
         const float *logits = NULL;
+        if (i && pause)
+            pause(user);
         net_state_rewind(state, prompt + done);
         ok = n == 0 ||
              net_extend(state, &g_array_index(c->ids, uint32_t, done), n, cancel, &logits, error);

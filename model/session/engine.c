@@ -73,29 +73,67 @@ engine_frame(core *c, fusion_frame *frame, uint32_t q, net_tap_fn tap, void *tap
 
 /* ---- state -------------------------------------------------------------------------------- */
 
+static void
+states_clear(engine *e)
+{
+    for (uint32_t i = 0; i < e->n_states; i++)
+        g_clear_pointer(&e->states[i], net_state_free);
+    e->n_states = e->state_context = 0;
+}
+
 static bool
-new_state(core *c, uint32_t max_context, GError **error)
+new_states(core *c, uint32_t max_context, GError **error)
 {
     engine *e = &c->engine;
-    e->state_context = 0;
-    g_clear_pointer(&e->state, net_state_free); /* first, so that both need not fit */
-    e->state = net_state_new(e->model, max_context, error);
-    if (!e->state)
+    uint32_t n = net_model_fit_states(e->device, c->config, c->precision, max_context, FRAME_SLOTS);
+    states_clear(e); /* first, so that both need not fit */
+    /* what was free when the device was opened may be others' now */
+    bool ok = n > 1 && net_states_new(e->model, max_context, n, e->states, NULL);
+    if (!ok) {
+        n = 1;
+        ok = net_states_new(e->model, max_context, n, e->states, error);
+    }
+    if (!ok)
         return false;
+    e->n_states = n;
     e->state_context = max_context;
     return true;
 }
 
-bool
-engine_ensure_state(core *c, uint32_t max_context, GError **error)
+uint32_t
+engine_take_state(core *c)
 {
-    if (c->engine.state && c->engine.state_context >= max_context)
+    engine *e = &c->engine;
+    uint32_t i = 0;
+    while (i + 1 < e->n_states && e->taken[i])
+        i++;
+    g_assert(!e->taken[i]);
+    e->taken[i] = true;
+    return i;
+}
+
+void
+engine_return_state(core *c, uint32_t slot)
+{
+    c->engine.taken[slot] = false;
+}
+
+bool
+engine_has_context(const core *c, uint32_t max_context)
+{
+    return c->engine.n_states && c->engine.state_context >= max_context;
+}
+
+bool
+engine_ensure_states(core *c, uint32_t max_context, GError **error)
+{
+    if (engine_has_context(c, max_context))
         return true;
     g_mutex_lock(&c->lock);
     uint32_t want = MAX(c->want_context, max_context);
     g_mutex_unlock(&c->lock);
     /* What another opener wants may not fit; that is no reason to fail this one. */
-    return (want > max_context && new_state(c, want, NULL)) || new_state(c, max_context, error);
+    return (want > max_context && new_states(c, want, NULL)) || new_states(c, max_context, error);
 }
 
 /* ---- load --------------------------------------------------------------------------------- */
@@ -118,8 +156,8 @@ loading(double fraction, void *user)
 static bool
 warm_up(core *c, GError **error)
 {
-    if (c->device.is_cpu &&
-        net_model_predict_bytes(c->config, c->precision, c->engine.state_context, 1) > LARGE_ON_CPU)
+    if (c->device.is_cpu && net_model_predict_bytes(c->config, c->precision,
+                                                    c->engine.state_context, 1, 1) > LARGE_ON_CPU)
         return true;
     uint8_t grey[16 * 16 * 4];
     memset(grey, 127, sizeof grey);
@@ -135,11 +173,20 @@ warm_up(core *c, GError **error)
     if (length + 4 > c->engine.state_context)
         return true; /* so little context that only shorter prompts could be asked */
     net_frame *frame = engine_frame(c, picture, q, NULL, NULL, c->quit_cancel, &fresh, error);
-    if (!frame || !net_prefill(c->engine.state, frame, &p->net, c->quit_cancel, &out, error))
+    net_state *first = c->engine.states[0];
+    if (!frame || !net_prefill(first, frame, &p->net, c->quit_cancel, &out, error))
         return false;
-    uint32_t two[2] = {out.argmax, out.argmax};
-    return net_decode(c->engine.state, out.argmax, c->quit_cancel, &out, error) &&
-           net_extend(c->engine.state, two, 2, c->quit_cancel, &logits, error);
+    if (!net_decode(first, out.argmax, c->quit_cancel, &out, error))
+        return false;
+    /* the products of steps of so many answers are those of as many tokens of one */
+    const uint32_t tokens[NET_MAX_STATES] = {0};
+    uint32_t position = net_state_position(first);
+    for (uint32_t n = 2; n <= NET_MAX_STATES && position + n <= c->engine.state_context; n *= 2) {
+        if (!net_extend(first, tokens, n, c->quit_cancel, &logits, error))
+            return false;
+        net_state_rewind(first, position);
+    }
+    return true;
 }
 
 bool
@@ -162,10 +209,11 @@ engine_load(core *c, GError **error)
         net_model_new(e->device, c->config, cp, c->precision, loading, c, c->quit_cancel, error);
     if (!e->model)
         return false;
+    net_model_set_pause(e->model, batch_pause, c);
     g_mutex_lock(&c->lock);
     uint32_t max_context = c->want_context;
     g_mutex_unlock(&c->lock);
-    return engine_ensure_state(c, max_context, error) && warm_up(c, error);
+    return engine_ensure_states(c, max_context, error) && warm_up(c, error);
 }
 
 void
@@ -173,8 +221,7 @@ engine_unload(core *c)
 {
     engine *e = &c->engine;
     slots_clear(c);
-    g_clear_pointer(&e->state, net_state_free);
-    e->state_context = 0;
+    states_clear(e);
     g_clear_pointer(&e->model, net_model_free);
     g_mutex_lock(&c->lock);
     net_device *device = g_steal_pointer(&e->device);

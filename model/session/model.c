@@ -194,7 +194,7 @@ bytes_text(uint64_t bytes)
 static uint64_t
 needed_bytes(const core *c, net_precision precision, uint32_t max_context)
 {
-    return net_model_predict_bytes(c->config, precision, max_context, FRAME_SLOTS);
+    return net_model_predict_bytes(c->config, precision, max_context, FRAME_SLOTS, 1);
 }
 
 static bool
@@ -252,6 +252,7 @@ core_free(core *c)
     generation_config_clear(&c->generation);
     g_free(c->latent_tokens);
     g_ptr_array_unref(c->handles);
+    g_ptr_array_unref(c->held);
     g_mutex_clear(&c->lock);
     g_cond_clear(&c->cond);
     g_object_unref(c->quit_cancel);
@@ -283,6 +284,7 @@ core_open(const char *folder, net_config *config, net_device *device, const fusi
     g_cond_init(&c->cond);
     c->quit_cancel = g_cancellable_new();
     c->handles = g_ptr_array_new();
+    c->held = g_ptr_array_new();
     c->watchers = g_ptr_array_new_with_free_func((GDestroyNotify) watcher_unref);
     c->folder = g_strdup(folder);
     c->name = g_path_get_basename(folder);

@@ -1,25 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "session_priv.h"
-
 #include <math.h>
 
 #include "choices.h"
-#include "stream.h"
-#include "token_pick.h"
-
-/* One request while it runs. */
-typedef struct {
-    core *core;
-    request *request;
-    gint64 begun_us;
-    prompt *prompt;
-    uint32_t prompt_tokens;
-    GArray *ids, *logprobs;
-    double end_logprob; /* of the end token, if the answer ended with one */
-    char *text;
-    fusion_answer answer;
-    fusion_choice *choices;
-} run;
+#include "run.h"
 
 static double
 ms_since(gint64 us)
@@ -59,7 +42,7 @@ static void
 add_state_times(run *x)
 {
     net_times t;
-    net_state_get_times(x->core->engine.state, &t);
+    net_state_get_times(x->core->engine.states[x->slot], &t);
     x->answer.metrics.guided_ms = t.guided_ms;
     x->answer.metrics.prefill_ms = t.prefill_ms;
 }
@@ -95,8 +78,15 @@ prefill(run *x, net_output *out, GError **error)
 {
     core *c = x->core;
     request *r = x->request;
-    if (!engine_ensure_state(c, r->session->model->max_context, error))
+    uint32_t max_context = r->session->model->max_context;
+    /* larger states take the place of those in use */
+    while (c->n_runs && !engine_has_context(c, max_context))
+        batch_step(c);
+    if (!engine_ensure_states(c, max_context, error))
         return false;
+    x->slot = engine_take_state(c);
+    x->has_slot = true;
+    net_state *state = c->engine.states[x->slot];
     bool fresh;
     net_frame *frame =
         engine_frame(c, r->frame, r->q, r->tap, r->tap_user, r->cancel, &fresh, error);
@@ -108,10 +98,10 @@ prefill(run *x, net_output *out, GError **error)
         x->answer.metrics.preprocess_ms = t.preprocess_ms;
         x->answer.metrics.global_ms = t.global_ms;
     }
-    scheduler_sweep(c);
-    net_state_set_tap(c->engine.state, r->tap, r->tap_user);
-    bool ok = net_prefill(c->engine.state, frame, &x->prompt->net, r->cancel, out, error);
-    net_state_set_tap(c->engine.state, NULL, NULL);
+    batch_pause(c);
+    net_state_set_tap(state, r->tap, r->tap_user);
+    bool ok = net_prefill(state, frame, &x->prompt->net, r->cancel, out, error);
+    net_state_set_tap(state, NULL, NULL);
     if (ok)
         add_state_times(x);
     return ok;
@@ -130,16 +120,15 @@ is_stop_token(const core *c, uint32_t token)
 }
 
 static bool
-pick(run *x, token_picker *picker, const net_output *out, uint32_t *token, float *logprob,
-     GError **error)
+pick(run *x, const net_output *out, uint32_t *token, float *logprob, GError **error)
 {
-    if (token_picker_is_argmax(picker) && isfinite(out->argmax_logprob)) {
+    if (token_picker_is_argmax(x->picker) && isfinite(out->argmax_logprob)) {
         *token = out->argmax;
         *logprob = out->argmax_logprob;
         return true;
     }
-    if (token_picker_pick(picker, out->logits, out->vocab, (const uint32_t *) (void *) x->ids->data,
-                          x->ids->len, token, logprob))
+    if (token_picker_pick(x->picker, out->logits, out->vocab,
+                          (const uint32_t *) (void *) x->ids->data, x->ids->len, token, logprob))
         return true;
     g_set_error(error, FUSION_ERROR, FUSION_ERROR_FAILED,
                 "%s: the model's %u logits are no numbers: damaged weights, or values too large "
@@ -148,11 +137,22 @@ pick(run *x, token_picker *picker, const net_output *out, uint32_t *token, float
     return false;
 }
 
-static void
-tell_partial(run *x, const text_stream *stream)
+/* Answers of a session come one after the other, their beginnings too. */
+static bool
+is_first(run *x)
 {
-    char *text = text_stream_text(stream);
-    if (g_strcmp0(text, x->text) == 0 || !*text) {
+    core *c = x->core;
+    g_mutex_lock(&c->lock);
+    bool first = g_queue_peek_head(&x->request->session->running) == x->request;
+    g_mutex_unlock(&c->lock);
+    return first;
+}
+
+static void
+tell_partial(run *x)
+{
+    char *text = text_stream_text(x->stream);
+    if (g_strcmp0(text, x->text) == 0 || !*text || !is_first(x)) {
         g_free(text);
         return;
     }
@@ -163,51 +163,41 @@ tell_partial(run *x, const text_stream *stream)
     x->request->fn(&x->answer, x->request->user);
 }
 
-static bool
-generate(run *x, net_output *out, GError **error)
+static void
+complete(run *x)
 {
-    core *c = x->core;
-    request *r = x->request;
-    uint32_t most = max_new_tokens(x);
-    g_autoptr(token_picker) picker = token_picker_new(&r->generation);
-    g_autoptr(text_stream) stream = text_stream_new(c->tokenizer, r->generation.stop_strings);
-    for (bool stopped = false; !stopped;) {
-        uint32_t token;
-        float logprob;
-        if (!pick(x, picker, out, &token, &logprob, error))
-            return false;
-        if (x->answer.metrics.first_token_ms == 0)
-            x->answer.metrics.first_token_ms = ms_since(r->asked_us);
-        if (is_stop_token(c, token)) {
-            x->end_logprob = logprob;
-            break;
-        }
-        g_array_append_val(x->ids, token);
-        g_array_append_val(x->logprobs, logprob);
-        stopped = text_stream_push(stream, token);
-        if (!stopped && x->ids->len >= most) {
-            x->answer.truncated = stopped = true;
-            break;
-        }
-        if (stopped)
-            break;
-        if (r->partial)
-            tell_partial(x, stream);
-        scheduler_sweep(c);
-        gint64 step_us = g_get_monotonic_time();
-        if (!net_decode(c->engine.state, token, r->cancel, out, error))
-            return false;
-        x->answer.metrics.decode_ms += ms_since(step_us);
-        if (g_cancellable_set_error_if_cancelled(r->cancel, error))
-            return false;
-    }
-    text_stream_finish(stream);
+    text_stream_finish(x->stream);
     g_free(x->text);
-    x->text = text_stream_text(stream);
-    uint32_t n = text_stream_tokens(stream);
+    x->text = text_stream_text(x->stream);
+    uint32_t n = text_stream_tokens(x->stream);
     fill_answer(x, n, true);
     x->answer.confidence = confidence_of(x, n);
-    return true;
+}
+
+bool
+run_take_output(run *x, const net_output *out, GError **error)
+{
+    uint32_t token;
+    float logprob;
+    if (!pick(x, out, &token, &logprob, error))
+        return false;
+    if (x->answer.metrics.first_token_ms == 0)
+        x->answer.metrics.first_token_ms = ms_since(x->request->asked_us);
+    bool stopped = is_stop_token(x->core, token);
+    if (stopped) {
+        x->end_logprob = logprob;
+    } else {
+        g_array_append_val(x->ids, token);
+        g_array_append_val(x->logprobs, logprob);
+        stopped = text_stream_push(x->stream, token);
+        if (!stopped && x->ids->len >= x->most)
+            x->answer.truncated = stopped = true;
+    }
+    if (stopped)
+        complete(x);
+    else if (x->request->partial)
+        tell_partial(x);
+    return !stopped;
 }
 
 /* ---- one of the choices ------------------------------------------------------------------- */
@@ -219,7 +209,8 @@ choose(run *x, GPtrArray *scored, net_output *out, GError **error)
     request *r = x->request;
     x->answer.metrics.first_token_ms = ms_since(r->asked_us);
     gint64 begun_us = g_get_monotonic_time();
-    if (!choices_score(scored, c->engine.state, out, c->end_token, r->cancel, error))
+    if (!choices_score(scored, c->engine.states[x->slot], out, c->end_token, batch_pause, c,
+                       r->cancel, error))
         return false;
     x->answer.metrics.decode_ms = ms_since(begun_us);
     uint32_t best = choices_normalise(scored);
@@ -242,11 +233,18 @@ choose(run *x, GPtrArray *scored, net_output *out, GError **error)
 /* ---- all of it ---------------------------------------------------------------------------- */
 
 static bool
-answer(run *x, GError **error)
+is_cancelled(const run *x, GError **error)
+{
+    return g_cancellable_set_error_if_cancelled(x->request->cancel, error);
+}
+
+/* TRUE: a free answer that goes on; FALSE: a complete answer, or *error is set. */
+static bool
+begin(run *x, GError **error)
 {
     core *c = x->core;
     request *r = x->request;
-    if (g_cancellable_set_error_if_cancelled(r->cancel, error))
+    if (is_cancelled(x, error))
         return false;
     x->answer.metrics.queue_ms = (double) (x->begun_us - r->asked_us) / 1000;
     x->prompt =
@@ -267,38 +265,79 @@ answer(run *x, GError **error)
     net_output out;
     if (!check_room(x, longest, error))
         return false;
-    x->prompt->net.reserve = scored ? longest : max_new_tokens(x);
+    x->most = max_new_tokens(x);
+    x->prompt->net.reserve = scored ? longest : x->most;
     if (!prefill(x, &out, error))
         return false;
-    bool ok = scored ? choose(x, scored, &out, error) : generate(x, &out, error);
-    /* Whoever cancelled does not want it any more, ready or not. */
-    return ok && !g_cancellable_set_error_if_cancelled(r->cancel, error);
+    if (scored) {
+        choose(x, scored, &out, error);
+        return false;
+    }
+    x->picker = token_picker_new(&r->generation);
+    x->stream = text_stream_new(c->tokenizer, r->generation.stop_strings);
+    return run_take_output(x, &out, error);
 }
 
-bool
-request_run(core *c, request *r)
+void
+request_start(core *c, request *r)
 {
-    run x = {
-        .core = c,
-        .request = r,
-        .begun_us = g_get_monotonic_time(),
-        .ids = g_array_new(FALSE, FALSE, sizeof(uint32_t)),
-        .logprobs = g_array_new(FALSE, FALSE, sizeof(float)),
-    };
-    GError *local = NULL;
-    bool lost = false;
-    if (answer(&x, &local)) {
-        request_finish(c, r, &x.answer);
-    } else {
-        g_autoptr(GError) error = NULL;
-        error_take(&error, local, NULL);
-        lost = error->code == FUSION_ERROR_DEVICE_LOST;
-        request_finish_error(c, r, error);
+    run *x = g_new0(run, 1);
+    x->core = c;
+    x->request = r;
+    x->begun_us = g_get_monotonic_time();
+    x->ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    x->logprobs = g_array_new(FALSE, FALSE, sizeof(float));
+    GError *error = NULL;
+    bool goes_on = begin(x, &error);
+    batch_take(c, x, goes_on, error);
+}
+
+void
+run_leave(run *x)
+{
+    if (x->has_slot)
+        engine_return_state(x->core, x->slot);
+    x->has_slot = false;
+}
+
+static void
+run_free(run *x)
+{
+    run_leave(x);
+    g_clear_pointer(&x->prompt, prompt_free);
+    g_array_unref(x->ids);
+    g_array_unref(x->logprobs);
+    g_clear_pointer(&x->picker, token_picker_free);
+    g_clear_pointer(&x->stream, text_stream_free);
+    g_free(x->text);
+    g_free(x->choices);
+    g_free(x);
+}
+
+void
+run_finish(run *x)
+{
+    GError *cancelled = NULL;
+    /* Whoever cancelled does not want it any more, ready or not. */
+    if (is_cancelled(x, &cancelled)) {
+        run_fail(x, cancelled);
+        return;
     }
-    g_clear_pointer(&x.prompt, prompt_free);
-    g_array_unref(x.ids);
-    g_array_unref(x.logprobs);
-    g_free(x.text);
-    g_free(x.choices);
-    return !lost;
+    run_leave(x);
+    x->answer.metrics.total_ms = ms_since(x->request->asked_us);
+    request_finish(x->core, x->request, &x->answer);
+    run_free(x);
+}
+
+void
+run_fail(run *x, GError *lower)
+{
+    core *c = x->core;
+    g_autoptr(GError) error = NULL;
+    error_take(&error, lower, NULL);
+    if (error->code == FUSION_ERROR_DEVICE_LOST)
+        c->lost = true;
+    run_leave(x);
+    request_finish_error(c, x->request, error);
+    run_free(x);
 }

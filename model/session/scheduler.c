@@ -19,24 +19,38 @@ static request *
 take_from(core *c, fusion_session *s)
 {
     request *r = g_queue_pop_head(&s->queue);
-    s->running = r;
+    g_queue_push_tail(&s->running, r);
     c->turn_served++;
     return r;
+}
+
+/* With the lock: the request that a session may begin now, or NULL. The last free state is for one
+ * that has none: however much another asks, who comes new need not wait for the end of an answer.
+ */
+static request *
+may_begin(const core *c, fusion_session *s)
+{
+    uint32_t free = c->engine.n_states - c->n_runs, begun = g_queue_get_length(&s->running);
+    if (begun && (free <= 1 || begun >= NET_MAX_STATES))
+        return NULL;
+    return g_queue_peek_head(&s->queue);
 }
 
 /* With the lock: the next request, or NULL. Sessions take turns. */
 static request *
 take_next(core *c)
 {
+    if (c->n_runs && c->n_runs >= c->engine.n_states)
+        return NULL;
     fusion_session *last = g_queue_peek_tail(&c->sessions);
-    request *head = last ? g_queue_peek_head(&last->queue) : NULL;
+    request *head = last ? may_begin(c, last) : NULL;
     if (head && c->turn_identity == head->frame->identity && c->turn_served < TURN_LENGTH)
         return take_from(c, last);
     end_turn(c);
     for (guint i = g_queue_get_length(&c->sessions); i > 0; i--) {
         fusion_session *s = g_queue_pop_head(&c->sessions);
         g_queue_push_tail(&c->sessions, s);
-        head = g_queue_peek_head(&s->queue);
+        head = may_begin(c, s);
         if (head) {
             c->turn_identity = g_atomic_rc_box_acquire(head->frame->identity);
             return take_from(c, s);
@@ -129,8 +143,10 @@ recover(core *c)
                     "%s: the device %s was lost; it is being opened anew, ask again later",
                     c->folder, c->device.name);
     core_set_state(c, FUSION_LOST, 0, lost); /* from here on new requests are refused */
+    batch_fail(c, lost);
     finish_waiting(c, false, lost);
     engine_unload(c);
+    c->lost = false;
     c->reloading = true;
     for (gint64 delay = 1; pause_for(c, delay); delay = MIN(delay * 2, 30)) {
         g_autoptr(GError) error = NULL;
@@ -180,13 +196,20 @@ scheduler_thread(gpointer core_pointer)
         g_autoptr(GError) error = failed ? g_error_copy(c->error) : NULL;
         g_mutex_unlock(&c->lock);
         scheduler_sweep(c);
+        batch_sweep(c);
         if (failed)
             finish_waiting(c, false, error);
         g_mutex_lock(&c->lock);
         request *r = take_next(c);
-        if (r) {
+        if (r || c->n_runs) {
             g_mutex_unlock(&c->lock);
-            if (!request_run(c, r))
+            /* A prefill for whoever is next, then a step for all: at full load an answer gets as
+             * many steps as prefills of others lie in its way, each shared by all on their way. */
+            if (r)
+                request_start(c, r);
+            if (c->n_runs && !c->lost)
+                batch_step(c);
+            if (c->lost)
                 recover(c);
             g_mutex_lock(&c->lock);
         } else if (!c->quit) {

@@ -11,6 +11,7 @@ fusion_session_new(fusion_model *model, const char *name)
     s->model = fusion_model_ref(model);
     s->name = g_strdup(name ? name : "session");
     g_queue_init(&s->queue);
+    g_queue_init(&s->running);
     g_mutex_lock(&c->lock);
     /* In front: whoever is new is served soon. */
     g_queue_push_head(&c->sessions, s);
@@ -45,8 +46,14 @@ fusion_session_cancel(fusion_session *session, uint64_t id)
     /* Handlers of a GCancellable run where it is cancelled: not under our lock. */
     g_autoptr(GPtrArray) wanted = g_ptr_array_new_with_free_func(g_object_unref);
     g_mutex_lock(&c->lock);
-    if (session->running && (id == 0 || session->running->id == id))
-        g_ptr_array_add(wanted, g_object_ref(session->running->cancel));
+    for (GList *l = session->running.head; l; l = l->next) {
+        request *r = l->data;
+        if (id == 0 || r->id == id)
+            g_ptr_array_add(wanted, g_object_ref(r->cancel));
+    }
+    /* last, when it can be seen whose fault it is */
+    if (wanted->len && c->step_cancel)
+        g_ptr_array_add(wanted, g_object_ref(c->step_cancel));
     for (GList *l = session->queue.head; l; l = l->next) {
         request *r = l->data;
         if (id == 0 || r->id == id)
@@ -203,8 +210,7 @@ request_finish(core *c, request *r, const fusion_answer *answer)
 {
     fusion_session *s = r->session;
     g_mutex_lock(&c->lock);
-    if (s->running == r)
-        s->running = NULL;
+    g_queue_remove(&s->running, r); /* not there if it never began */
     s->pending--;
     g_mutex_unlock(&c->lock);
     r->fn(answer, r->user);

@@ -17,6 +17,7 @@
 
 typedef struct core core;
 typedef struct request request;
+typedef struct run run;
 
 /* ---- errors.c ----------------------------------------------------------------------------- */
 
@@ -73,8 +74,10 @@ struct fusion_model {
 typedef struct {
     net_device *device;
     net_model *model;
-    net_state *state;
-    uint32_t state_context; /* positions that the state has */
+    net_state *states[NET_MAX_STATES];
+    bool taken[NET_MAX_STATES];
+    uint32_t n_states;
+    uint32_t state_context; /* positions that each state has */
 } engine;
 
 typedef struct {
@@ -117,7 +120,14 @@ struct core {
     uint32_t want_context;    /* (L) the largest max_context among the handles so far */
     bool reloading;           /* scheduler thread: after a loss, progress is not told */
 
+    GCancellable *step_cancel; /* (L) of the decoding step that runs, or NULL */
+    bool lost;                 /* scheduler thread, as what follows: the device is gone */
+
     engine engine;
+    run *runs[NET_MAX_STATES]; /* free answers on their way, each with a state; oldest first */
+    uint32_t n_runs;
+    GPtrArray *held;   /* run: complete, but an earlier one of its session is not */
+    gint64 stepped_us; /* end of the latest decoding step */
     frame_slot slots[FRAME_SLOTS];
     uint64_t slot_clock;
 };
@@ -141,17 +151,37 @@ void scheduler_sweep(core *c);
 
 /* ---- engine.c ----------------------------------------------------------------------------- */
 
-/* Loads weights, makes a state, and runs a first request so that every kernel is compiled. Opens
+/* Loads weights, makes the states, and runs a first request so that every kernel is compiled. Opens
  * the device if engine.device is NULL. */
 bool engine_load(core *c, GError **error);
 /* Frees all of it, the device too. */
 void engine_unload(core *c);
-/* A state of at least max_context positions, as many as any opener wants if that fits. */
-bool engine_ensure_state(core *c, uint32_t max_context, GError **error);
+/* Whether the states have so many positions. */
+bool engine_has_context(const core *c, uint32_t max_context);
+/* States of at least max_context positions, as many positions as any opener wants if that fits, and as
+ * many states as net_model_fit_states says. New ones take the place of the old: none may be taken then. */
+bool engine_ensure_states(core *c, uint32_t max_context, GError **error);
+/* A state that nobody has (there must be one), until it is returned. */
+uint32_t engine_take_state(core *c);
+void engine_return_state(core *c, uint32_t slot);
 /* The frame's features for q latent tokens, computed now or found; *fresh tells which. With tap:
  * always computed. */
 net_frame *engine_frame(core *c, fusion_frame *frame, uint32_t q, net_tap_fn tap, void *tap_user,
                         GCancellable *cancel, bool *fresh, GError **error);
+
+/* ---- batch.c ------------------------------------------------------------------------------ */
+
+/* A run that has its first token and goes on; or one that has ended, with its answer or with an error
+ * (taken). Answers are told in the order in which the session asked, errors at once. */
+void batch_take(core *c, run *x, bool goes_on, GError *error);
+/* One token for every answer on its way. */
+void batch_step(core *c);
+/* Ends those that were cancelled. */
+void batch_sweep(core *c);
+/* Ends all on their way. */
+void batch_fail(core *c, const GError *error);
+/* Between slices of what runs for one request alone: the others are not kept waiting for long. */
+void batch_pause(void *core_pointer);
 
 /* ---- session.c, run.c --------------------------------------------------------------------- */
 
@@ -159,7 +189,7 @@ struct fusion_session {
     fusion_model *model;
     char *name;
     GQueue queue;     /* (L) request */
-    request *running; /* (L) */
+    GQueue running;   /* (L) request: those that have begun, in the order they were asked */
     uint32_t pending; /* (L) not ended; without one whose final callback runs */
     uint32_t open;    /* (L) whose final callback has not returned */
     bool closing;     /* (L) */
@@ -185,8 +215,9 @@ struct request {
     gint64 asked_us;
 };
 
-/* Runs a request and ends it. FALSE if the device was lost (the request has ended with it). */
-bool request_run(core *c, request *r);
+/* Begins to answer a request (a state must be free): to the first token of a free answer, to the end
+ * of one of the choices. */
+void request_start(core *c, request *r);
 /* Ends a request with an error (not taken), or with an answer: the final callback, and frees it. */
 void request_finish_error(core *c, request *r, const GError *error);
 void request_finish(core *c, request *r, const fusion_answer *answer);

@@ -171,7 +171,7 @@ bench_answers(net_device *device, const char *folder, const char *shape, net_pre
     g_autoptr(net_config) c = folder ? net_config_load(folder, error) : shape_config(shape, error);
     if (!c)
         return false;
-    uint64_t needs = net_model_predict_bytes(c, precision, 2048, 1);
+    uint64_t needs = net_model_predict_bytes(c, precision, 2048, 1, 1);
     uint64_t has = net_device_get_info(device)->free_bytes;
     if (needs > has) {
         g_set_error(

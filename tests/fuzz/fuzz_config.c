@@ -23,7 +23,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_check(c->vision.connector_a > 0 && c->vision.connector_a < c->vision.connector_b);
     fuzz_check(c->llm.heads % c->llm.kv_heads == 0);
     fuzz_check(c->align.start + (uint64_t) (c->align.layers - 1) * c->align.stride < c->llm.layers);
-    fuzz_check(net_model_predict_bytes(c, NET_F32, 64, 1) > net_weights_bytes(c, NET_Q4));
+    fuzz_check(net_model_predict_bytes(c, NET_F32, 64, 1, 1) > net_weights_bytes(c, NET_Q4));
 
     enum { POSITIONS = 4 };
     float *table = g_new(float, (size_t) POSITIONS * c->llm.head_dim);

@@ -103,7 +103,7 @@ static void
 check_dispatches(net_state *s, uint32_t layers)
 {
     const net_key key = {.kind = NET_PASS_DECODE, .rows = 1, .table = s->long_range};
-    const net_recording *rec = net_recordings_find(&s->recordings, &key);
+    const net_recording *rec = net_recordings_find(&s->shared->step.recordings, &key);
     const bool gpu = the_table >= OPS_TABLE_GPU;
 
     g_assert_nonnull(rec);

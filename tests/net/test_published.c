@@ -104,8 +104,8 @@ test_geometry(void)
         g_test_message("%s: weights %.2f GB in f16; with 2048 positions and 2 frames %.2f GB, f32 "
                        "%.2f GB",
                        known[i].name, gb,
-                       (double) net_model_predict_bytes(c, NET_F16, 2048, 2) / 1e9,
-                       (double) net_model_predict_bytes(c, NET_F32, 2048, 2) / 1e9);
+                       (double) net_model_predict_bytes(c, NET_F16, 2048, 2, 1) / 1e9,
+                       (double) net_model_predict_bytes(c, NET_F32, 2048, 2, 1) / 1e9);
         g_assert_cmpfloat(fabs(gb - known[i].gb), <, 0.5);
 
         /* the same with narrower matrices: layers, head dimensions and tokens stay */
@@ -128,10 +128,10 @@ test_predict(void)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(known); i++) {
         g_autoptr(net_config) c = config_of(known[i].name, 1);
-        uint64_t f32 = net_model_predict_bytes(c, NET_F32, 2048, 2);
-        uint64_t f16 = net_model_predict_bytes(c, NET_F16, 2048, 2);
-        uint64_t q8 = net_model_predict_bytes(c, NET_Q8, 2048, 2);
-        uint64_t q4 = net_model_predict_bytes(c, NET_Q4, 2048, 2);
+        uint64_t f32 = net_model_predict_bytes(c, NET_F32, 2048, 2, 1);
+        uint64_t f16 = net_model_predict_bytes(c, NET_F16, 2048, 2, 1);
+        uint64_t q8 = net_model_predict_bytes(c, NET_Q8, 2048, 2, 1);
+        uint64_t q4 = net_model_predict_bytes(c, NET_Q4, 2048, 2, 1);
         g_test_message("%s: f16 %.2f GB, q8 %.2f GB, q4 %.2f GB", known[i].name, (double) f16 / 1e9,
                        (double) q8 / 1e9, (double) q4 / 1e9);
         g_assert_cmpuint(f16, >, q8 + q8 / 4);
@@ -139,8 +139,8 @@ test_predict(void)
         g_assert_cmpuint(f32, >, f16 + f16 / 2);
         uint64_t frame = net_frame_bytes(c, OPS_F16, 144);
         g_assert_cmpuint(frame, >, net_frame_bytes(c, OPS_F16, 16));
-        g_assert_cmpuint(net_model_predict_bytes(c, NET_F16, 2048, 3), >=, f16 + frame);
-        g_assert_cmpuint(net_model_predict_bytes(c, NET_F16, 8192, 2), >, f16);
+        g_assert_cmpuint(net_model_predict_bytes(c, NET_F16, 2048, 3, 1), >=, f16 + frame);
+        g_assert_cmpuint(net_model_predict_bytes(c, NET_F16, 8192, 2, 1), >, f16);
         /* what a 24 GB GPU runs and what it does not */
         g_assert_cmpuint(f32, <, UINT64_C(50) << 30);
         if (known[i].type == NET_LLM_PHI)

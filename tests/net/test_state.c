@@ -603,12 +603,16 @@ test_predict(void)
         g_assert_no_error(error);
         gpu_device_get_memory(test_gpu(), &after, NULL);
 
-        uint64_t state = gpu_buf_size(s->tables[0]) + gpu_buf_size(s->params) +
-                         gpu_buf_size(s->feature_buf) + gpu_buf_size(s->logit_buf) +
-                         gpu_buf_size(s->argmax_buf);
-        for (uint32_t l = 0; l < s->cache.layers; l++)
-            state += gpu_buf_size(s->cache.buf[l]);
-        uint64_t predicted_state = net_state_bytes(config, act, 500);
+        const net_shared *own = s->shared;
+        const gpu_buf *parts[] = {own->tables[0],   own->params,         own->feature_buf,
+                                  own->logit_buf,   own->argmax_buf,     own->step.scratch,
+                                  own->step.params, own->step.logit_buf, own->step.argmax_buf};
+        uint64_t state = 0;
+        for (unsigned j = 0; j < G_N_ELEMENTS(parts); j++)
+            state += gpu_buf_size(parts[j]);
+        for (uint32_t l = 0; l < own->cache.layers; l++)
+            state += gpu_buf_size(own->cache.buf[l]);
+        uint64_t predicted_state = net_states_bytes(config, act, 500, 1);
         g_assert_cmpuint(predicted_state, >=, state);
         g_assert_cmpuint(predicted_state, <=, state + 1024); /* small ones rounded up */
         g_assert_cmpuint(gpu_buf_size(frame->buf), ==,
@@ -617,12 +621,12 @@ test_predict(void)
                          MAX(net_frame_scratch_bytes(config, act, config->align.default_q),
                              net_state_scratch_bytes(config, act, 500)));
 
-        double predicted = (double) net_model_predict_bytes(config, precisions[i], 500, 1);
+        double predicted = (double) net_model_predict_bytes(config, precisions[i], 500, 1, 1);
         double taken = (double) (after - before);
         g_test_message("%.1f MB predicted, %.1f MB taken", predicted / 1e6, taken / 1e6);
         g_assert_cmpfloat(fabs(predicted - taken), <, 0.11 * taken + 16e6);
-        g_assert_cmpuint(net_model_predict_bytes(config, precisions[i], 500, 3), >=,
-                         net_model_predict_bytes(config, precisions[i], 500, 1) +
+        g_assert_cmpuint(net_model_predict_bytes(config, precisions[i], 500, 3, 1), >=,
+                         net_model_predict_bytes(config, precisions[i], 500, 1, 1) +
                              2 * gpu_buf_size(frame->buf));
     }
 }

@@ -113,6 +113,89 @@ run(op_env *env, const void *arg)
                "rounding of scores, of the exponential, of sums over keys, and one of the result");
 }
 
+/* Conversations that share a cache, each at a place of its own: what it sees is what it would see
+ * alone. Some blocks do not exist. */
+typedef struct {
+    const char *name;
+    uint32_t batch, q_len, context, heads, kv_heads, head_dim;
+    struct {
+        uint32_t pos, slot;
+    } at[8]; /* slot >= SLOTS: none */
+} placed_case;
+
+enum { SLOTS = 5 };
+
+static void
+placed(op_env *env, const void *arg)
+{
+    const placed_case *c = arg;
+    const uint32_t rows = c->batch * c->q_len, kv_rows = SLOTS * c->context;
+    const uint32_t q_cols = c->heads * c->head_dim, kv_cols = c->kv_heads * c->head_dim;
+    const float scale = 1 / sqrtf((float) c->head_dim);
+    uint32_t words[1 + 2 * 8] = {777};
+    g_autofree float *kv =
+        random_values(env, &(attention_case){.fill = OP_RANDOM}, kv_rows, kv_cols, 1);
+    g_autofree bool *seen = g_new0(bool, kv_rows);
+
+    for (uint32_t b = 0; b < c->batch; b++) {
+        words[1 + 2 * b] = c->at[b].pos;
+        words[2 + 2 * b] = c->at[b].slot * c->context;
+        for (uint32_t r = 0; c->at[b].slot < SLOTS && r < MIN(c->at[b].pos + c->q_len, c->context);
+             r++)
+            seen[c->at[b].slot * c->context + r] = true;
+    }
+    for (size_t i = 0; i < (size_t) kv_rows * kv_cols; i++) {
+        if (!seen[i / kv_cols])
+            kv[i] = NAN; /* other conversations', and what is not there yet */
+    }
+    op_mat *q = op_random(env, "q", rows, q_cols, env->act, OP_RANDOM, 1);
+    op_mat *k = op_input(env, "k", kv_rows, kv_cols, env->act, kv);
+    op_mat *v = op_input(env, "v", kv_rows, kv_cols, env->act, kv);
+    op_mat *out = op_output(env, "out", rows, q_cols, env->act);
+    const ops_attention_args args = {
+        .q = q->m,
+        .k = k->m,
+        .v = v->m,
+        .out = out->m,
+        .batch = c->batch,
+        .heads = c->heads,
+        .kv_heads = c->kv_heads,
+        .head_dim = c->head_dim,
+        .scale = scale,
+        .causal = true,
+        .places = {op_indices(env, "places", words, 1 + 2 * c->batch), 1},
+        .context = c->context,
+        .mean_from = NO_MEAN,
+    };
+    ops_attention(env->o, env->cmd, &args);
+    op_run(env);
+
+    g_autofree double *want = g_new0(double, (size_t) rows *q_cols);
+    for (uint32_t b = 0; b < c->batch; b++) {
+        const size_t from = (size_t) c->at[b].slot * c->context * kv_cols;
+        if (c->at[b].slot >= SLOTS)
+            continue; /* zeros */
+        const ref_attention_args ref = {
+            .q = q->v + (size_t) b * c->q_len * q_cols,
+            .k = k->v + from,
+            .v = v->v + from,
+            .batch = 1,
+            .q_len = c->q_len,
+            .kv_len = c->context,
+            .heads = c->heads,
+            .kv_heads = c->kv_heads,
+            .head_dim = c->head_dim,
+            .scale = scale,
+            .causal = true,
+            .pos = c->at[b].pos,
+            .mean_from = NO_MEAN,
+        };
+        ref_attention(&ref, want + (size_t) b * c->q_len * q_cols);
+    }
+    const double e = 0x1p-16 + 2 * op_epsilon(env->act);
+    op_compare(env, out, want, e * e, 5 * e, "as alone");
+}
+
 /* Every score the same, or beyond what f32 holds: no NaN, and the mean of those on top. */
 static void
 extreme(op_env *env, const void *arg)
@@ -194,6 +277,11 @@ bad(op_env *env, const void *arg)
     args.batch = 3;
     ops_attention(env->o, env->cmd, &args);
     op_run_fails(env, "batch");
+    args.batch = 2;
+    args.causal = true;
+    ops_attention(env->o, env->cmd, &args);
+    op_run_fails(env, "batch: expected 1 (causal, no places)");
+    args.causal = false;
     args.batch = 1;
     args.kv_heads = 2;
     ops_attention(env->o, env->cmd, &args);
@@ -285,11 +373,29 @@ add(void)
         {"5x32x2h20", 5, 3, 32, 2, 20, OP_RANDOM},
         {"36x9x4h64/worst", 36, 36, 9, 4, 64, OP_WORST},
     };
+    static const placed_case places[] = {
+        {"8x4h64/a-step-each",
+         8,
+         1,
+         100,
+         4,
+         4,
+         64,
+         {{0, 4}, {99, 0}, {31, 2}, {32, 3}, {0, SLOTS}, {70, 1}, {5, SLOTS + 1}, {0, 1u << 24}}},
+        {"2x4h16/kv-2", 2, 1, 40, 4, 2, 16, {{39, 3}, {7, 1}}},
+        {"4x2h96/kv-1", 4, 1, 70, 2, 1, 96, {{1, 1}, {2, 0}, {69, 4}, {64, 3}}},
+        {"3x4x2h128", 3, 4, 33, 2, 2, 128, {{3, 1}, {30, 4}, {0, 0}}},
+        {"1x40x2h64/prefill", 1, 40, 64, 2, 2, 64, {{0, 3}}},
+    };
     static const float large = 60000, larger = 1e20f;
 
     op_add_gpu_tables("attention");
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++)
         op_add("attention", cases[i].name, OP_BOTH, run, &cases[i]);
+    for (unsigned i = 0; i < G_N_ELEMENTS(places); i++) {
+        g_autofree char *name = g_strconcat("placed-", places[i].name, NULL);
+        op_add("attention", name, OP_BOTH, placed, &places[i]);
+    }
     op_add("attention", "extreme/f16-range", OP_BOTH, extreme, &large);
     op_add("attention", "extreme/infinite-scores", OP_F32, extreme, &larger);
     op_add("attention", "wild/kv_valid", OP_BOTH, wild, NULL);

@@ -9,7 +9,11 @@ typedef struct {
     uint32_t rows, heads, kv_heads, head_dim, context;
     int64_t pos; /* -1: not given */
     op_fill fill;
+    /* with blocks: the places of each, in caches of SLOTS * context rows */
+    uint32_t blocks, at[8][2];
 } rope_case;
+
+enum { SLOTS = 4 };
 
 static void
 run(op_env *env, const void *arg)
@@ -17,11 +21,17 @@ run(op_env *env, const void *arg)
     const rope_case *c = arg;
     const uint32_t d = c->head_dim, q = c->heads * d, kv = c->kv_heads * d, cols = q + 2 * kv;
     const uint64_t pos = c->pos < 0 ? 0 : (uint64_t) c->pos;
-    const uint32_t words[] = {7, 7, (uint32_t) pos};
+    const uint32_t cache = c->blocks ? SLOTS * c->context : c->context;
+    const uint32_t block = c->rows / MAX(c->blocks, 1);
+    uint32_t words[2 + 2 * 8] = {7, 7, (uint32_t) pos};
+    for (uint32_t b = 0; b < c->blocks; b++) {
+        words[2 + 2 * b] = c->at[b][0];
+        words[3 + 2 * b] = c->at[b][1] * c->context;
+    }
 
     op_mat *x = op_random(env, "qkv", c->rows, cols, env->act, c->fill, 1);
-    op_mat *k = op_random(env, "k_cache", c->context, kv, env->act, OP_RANDOM, 1);
-    op_mat *v = op_random(env, "v_cache", c->context, kv, env->act, OP_RANDOM, 1);
+    op_mat *k = op_random(env, "k_cache", cache, kv, env->act, OP_RANDOM, 1);
+    op_mat *v = op_random(env, "v_cache", cache, kv, env->act, OP_RANDOM, 1);
     g_autofree float *turns = g_new(float, c->context *d);
     for (uint32_t p = 0; p < c->context; p++) {
         for (uint32_t i = 0; i < d / 2; i++) {
@@ -33,30 +43,40 @@ run(op_env *env, const void *arg)
     op_mat *table = op_input(env, "table", c->context, d, OPS_F32, turns);
 
     g_autofree double *want_x = g_new(double, (size_t) c->rows *cols);
-    g_autofree double *want_k = g_new(double, (size_t) c->context *kv);
-    g_autofree double *want_v = g_new(double, (size_t) c->context *kv);
-    for (size_t i = 0; i < (size_t) c->context * kv; i++) {
+    g_autofree double *want_k = g_new(double, (size_t) cache *kv);
+    g_autofree double *want_v = g_new(double, (size_t) cache *kv);
+    for (size_t i = 0; i < (size_t) cache * kv; i++) {
         want_k[i] = k->v[i];
         want_v[i] = v->v[i];
     }
     for (size_t i = 0; i < (size_t) c->rows * cols; i++)
         want_x[i] = x->v[i];
     for (uint32_t r = 0; r < c->rows; r++) {
-        const uint64_t at = pos + r;
+        const uint32_t *place = c->blocks ? words + 2 + r / block * 2 : NULL;
+        const uint64_t at = place ? place[0] + r % block : pos + r;
+        const uint64_t to = at < c->context ? at + (place ? place[1] : 0) : cache;
         const float *turn = table->v + MIN(at, c->context - 1) * d;
         const float *row = x->v + (size_t) r * cols;
         for (uint32_t h = 0; h < c->heads; h++)
             ref_rope(row + h * d, turn, d, want_x + (size_t) r * cols + h * d);
-        for (uint32_t h = 0; at < c->context && h < c->kv_heads; h++) {
-            ref_rope(row + q + h * d, turn, d, want_k + at * kv + h * d);
+        for (uint32_t h = 0; to < cache && h < c->kv_heads; h++) {
+            ref_rope(row + q + h * d, turn, d, want_k + to * kv + h * d);
             for (uint32_t i = 0; i < d; i++)
-                want_v[at * kv + h * d + i] = row[q + kv + h * d + i];
+                want_v[to * kv + h * d + i] = row[q + kv + h * d + i];
         }
     }
 
-    const ops_u32 position = {c->pos < 0 ? NULL : op_indices(env, "pos", words, 3), 2};
-    ops_rope(env->o, env->cmd,
-             &(ops_rope_args){x->m, k->m, v->m, table->m, c->heads, c->kv_heads, d, position});
+    gpu_buf *given =
+        c->pos < 0 && !c->blocks ? NULL : op_indices(env, "pos", words, G_N_ELEMENTS(words));
+    ops_rope_args args = {x->m, k->m, v->m, table->m, c->heads, c->kv_heads, d};
+    if (c->blocks) {
+        args.places = (ops_index){given, 2};
+        args.blocks = c->blocks;
+        args.context = c->context;
+    } else {
+        args.pos = (ops_u32){given, 2};
+    }
+    ops_rope(env->o, env->cmd, &args);
     op_run(env);
     const double largest = c->fill == OP_WORST ? 16 : 5.5;
     const double e = 4 * 0x1p-24 + op_epsilon(env->act);
@@ -87,6 +107,18 @@ static void
 add(void)
 {
     static const rope_case cases[] = {
+        {"8x4h64/a-place-each",
+         8,
+         4,
+         4,
+         64,
+         50,
+         -1,
+         OP_RANDOM,
+         8,
+         {{0, 3}, {49, 0}, {50, 1}, {7, 2}, {8, 2}, {0, SLOTS}, {3, 1u << 24}, {UINT32_MAX, 1}}},
+        {"12x4h16/three-blocks", 12, 4, 2, 16, 20, -1, OP_RANDOM, 3, {{17, 1}, {0, 0}, {5, 3}}},
+        {"2x2h12/two-places", 2, 2, 1, 12, 9, -1, OP_RANDOM, 2, {{8, 1}, {0, 2}}},
         {"110x4h64", 110, 4, 4, 64, 256, 0, OP_RANDOM},
         {"1x4h64/at-110", 1, 4, 4, 64, 256, 110, OP_RANDOM},
         {"50x4h16/kv-2", 50, 4, 2, 16, 64, -1, OP_RANDOM},

@@ -17,6 +17,8 @@ static G_DEFINE_QUARK(fake - device - error - quark, fake_device_error)
 };
 struct net_model {
     net_config config; /* strings borrowed from the core's, which outlives it */
+    net_pause_fn pause;
+    void *pause_user;
 };
 struct net_frame {
     uint8_t mark;
@@ -39,7 +41,8 @@ static struct {
     fake_logits_fn logits;
     void *logits_user;
     GArray *answer;
-    bool held, load_held, lose;
+    bool held, pausing, load_held, lose, lose_step;
+    uint32_t max_states;
     uint32_t decode_us, failing_opens;
     char *load_error;
     uint64_t needs[2]; /* f32; f16 and smaller */
@@ -65,13 +68,15 @@ fake_net_reset(void)
     fake_net_counts alive = fake.counts;
     fake.logits = NULL;
     g_clear_pointer(&fake.answer, g_array_unref);
-    fake.held = fake.load_held = fake.lose = false;
+    fake.held = fake.pausing = fake.load_held = fake.lose = fake.lose_step = false;
+    fake.max_states = NET_MAX_STATES;
     fake.decode_us = fake.failing_opens = 0;
     fake.q4_needs = 0;
     fake.needs[0] = 2000;
     fake.needs[1] = 1000;
     g_clear_pointer(&fake.load_error, g_free);
     alive.loads = alive.encodes = alive.prefills = alive.decodes = alive.extended = 0;
+    alive.steps = alive.widest = 0;
     fake.counts = alive;
     empty(&fake.order);
     empty(&fake.prompt);
@@ -105,6 +110,31 @@ fake_net_hold(bool held)
     g_mutex_lock(&lock);
     fake.held = held;
     g_cond_broadcast(&cond);
+    g_mutex_unlock(&lock);
+}
+
+void
+fake_net_hold_pausing(bool held)
+{
+    g_mutex_lock(&lock);
+    fake.pausing = held;
+    g_mutex_unlock(&lock);
+    fake_net_hold(held);
+}
+
+void
+fake_net_set_max_states(uint32_t n)
+{
+    g_mutex_lock(&lock);
+    fake.max_states = n;
+    g_mutex_unlock(&lock);
+}
+
+void
+fake_net_lose_device_in_step(void)
+{
+    g_mutex_lock(&lock);
+    fake.lose_step = true;
     g_mutex_unlock(&lock);
 }
 
@@ -354,7 +384,7 @@ net_config_check_q(const net_config *c, uint32_t q, GError **error)
 
 uint64_t
 net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context,
-                        uint32_t frames)
+                        uint32_t frames, uint32_t states)
 {
     g_mutex_lock(&lock);
     uint64_t weights = fake.needs[precision == NET_F32 ? 0 : 1];
@@ -467,15 +497,35 @@ net_frame_encode(net_frame *f, const net_image *image, GCancellable *cancel, GEr
     return true;
 }
 
-net_state *
-net_state_new(net_model *m, uint32_t max_context, GError **error)
+bool
+net_states_new(net_model *m, uint32_t max_context, uint32_t n, net_state **states, GError **error)
 {
-    net_state *s = g_new0(net_state, 1);
-    s->model = m;
-    s->max_context = max_context;
-    s->answer = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    count(&fake.counts.states, 1);
-    return s;
+    g_assert_cmpuint(n, <=, NET_MAX_STATES);
+    for (uint32_t i = 0; i < n; i++) {
+        net_state *s = states[i] = g_new0(net_state, 1);
+        s->model = m;
+        s->max_context = max_context;
+        s->answer = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+        count(&fake.counts.states, 1);
+    }
+    return true;
+}
+
+uint32_t
+net_model_fit_states(net_device *device, const net_config *c, net_precision precision,
+                     uint32_t max_context, uint32_t frames)
+{
+    g_mutex_lock(&lock);
+    uint32_t n = fake.max_states;
+    g_mutex_unlock(&lock);
+    return n;
+}
+
+void
+net_model_set_pause(net_model *m, net_pause_fn pause, void *user)
+{
+    m->pause = pause;
+    m->pause_user = user;
 }
 
 void
@@ -566,8 +616,14 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
     fake.counts.prefills++;
     fake.counts.reserve = p->reserve;
     g_cond_broadcast(&cond);
-    while (fake.held && !g_cancellable_is_cancelled(cancel))
+    while (fake.held && !g_cancellable_is_cancelled(cancel)) {
         g_cond_wait_until(&cond, &lock, g_get_monotonic_time() + 5000);
+        if (fake.pausing) {
+            g_mutex_unlock(&lock);
+            s->model->pause(s->model->pause_user);
+            g_mutex_lock(&lock);
+        }
+    }
     bool lost = fake.lose;
     fake.lose = false;
     g_mutex_unlock(&lock);
@@ -587,21 +643,44 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
 }
 
 bool
-net_decode(net_state *s, uint32_t token, GCancellable *cancel, net_output *out, GError **error)
+net_decode_batch(net_state *const *states, const uint32_t *tokens, uint32_t n, GCancellable *cancel,
+                 net_output *outs, GError **error)
 {
     g_mutex_lock(&lock);
-    fake.counts.decodes++;
+    fake.counts.decodes += n;
+    fake.counts.steps++;
+    fake.counts.widest = MAX(fake.counts.widest, n);
     uint32_t us = fake.decode_us;
+    bool lost = fake.lose_step;
+    fake.lose_step = false;
     g_cond_broadcast(&cond);
     g_mutex_unlock(&lock);
+    if (lost) {
+        g_set_error_literal(error, FAKE_DEVICE_ERROR, NET_CLASS_DEVICE_LOST, "the device was lost");
+        return false;
+    }
     if (us)
         g_usleep(us);
     if (cancelled(cancel, error))
         return false;
-    g_array_append_val(s->answer, token);
-    g_assert_cmpuint(net_state_position(s), <=, s->max_context);
-    give_logits(s, out);
+    for (uint32_t i = 0; i < n; i++) {
+        net_state *s = states[i];
+        for (uint32_t j = 0; j < i; j++)
+            g_assert_true(states[j] != s);
+        g_array_append_val(s->answer, tokens[i]);
+        g_assert_cmpuint(net_state_position(s), <=, s->max_context);
+        net_output out;
+        give_logits(s, &out);
+        if (outs)
+            outs[i] = out;
+    }
     return true;
+}
+
+bool
+net_decode(net_state *s, uint32_t token, GCancellable *cancel, net_output *out, GError **error)
+{
+    return net_decode_batch(&s, &token, 1, cancel, out, error);
 }
 
 bool

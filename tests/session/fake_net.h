@@ -23,14 +23,21 @@ void fake_net_set_answer(const uint32_t *ids, uint32_t n);
 
 /* While held, every prefill waits (until released or cancelled). */
 void fake_net_hold(bool held);
+/* The same, and the model's pause function is called meanwhile, as between slices of a long prefill. */
+void fake_net_hold_pausing(bool held);
 /* Waits until `n` prefills have begun since the reset. */
 void fake_net_wait_prefills(uint32_t n);
+/* Of a decoding step, however many take it. */
 void fake_net_set_decode_us(uint32_t us);
+/* What net_model_fit_states answers; NET_MAX_STATES after a reset. Models loaded later have it. */
+void fake_net_set_max_states(uint32_t n);
 /* While held, loading waits before the last half. */
 void fake_net_hold_load(bool held);
 /* The next prefill fails with a lost device, and the next `failing_opens` device openings
  * fail. */
 void fake_net_lose_device(uint32_t failing_opens);
+/* The next decoding step fails with a lost device. */
+void fake_net_lose_device_in_step(void);
 /* Bytes that a model is predicted to need, in f32 and in f16, with FAKE_FRAME_BYTES more for every
  * frame; the devices have 1 GiB. */
 #define FAKE_FRAME_BYTES 1000
@@ -41,7 +48,10 @@ void fake_net_set_q4_needs(uint64_t bytes);
 void fake_net_fail_load(const char *message);
 
 typedef struct {
-    uint32_t loads, encodes, prefills, decodes;
+    uint32_t loads, encodes, prefills;
+    uint32_t decodes;  /* tokens of decoding steps */
+    uint32_t steps;    /* those steps */
+    uint32_t widest;   /* answers in one of them */
     uint32_t extended; /* tokens of net_extend */
     uint32_t models, states, frames, devices; /* alive now */
     uint32_t reserve;                         /* of the latest prefill's prompt */
