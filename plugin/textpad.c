@@ -188,7 +188,10 @@ enqueue_gap(VqaTextPad *self, GstClockTime start, GstClockTime duration)
             start = before;
         }
     }
-    enqueue(self, gst_event_new_gap(start, duration ? duration : GST_CLOCK_TIME_NONE));
+    GstEvent *gap = gst_event_new_gap(start, duration ? duration : GST_CLOCK_TIME_NONE);
+    /* matroskamux of GStreamer 1.26 writes other gaps as captions without words. */
+    gst_event_set_gap_flags(gap, GST_GAP_FLAG_MISSING_DATA);
+    enqueue(self, gap);
 }
 
 void

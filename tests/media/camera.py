@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A camera: an RTSP server on loopback that plays a picture that moves, in a process of its own, which can be
-killed. camera.py PORT [WIDTHxHEIGHT [RATE [SPEED]]]; lines on standard input change these while it plays."""
+killed. camera.py PORT [WIDTHxHEIGHT [RATE [SPEED [h264]]]]; lines on standard input change the first two while it
+plays."""
 import sys
 import threading
 
@@ -12,8 +13,9 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 Gst.init(None)
-LAUNCH = ("( videotestsrc is-live=true pattern=ball name=src ! capsfilter name=caps ! videorate name=speed ! jpegenc ! "
-          "rtpjpegpay name=pay0 pt=26 )")
+LAUNCH = "( videotestsrc is-live=true pattern=ball name=src ! capsfilter name=caps ! videorate name=speed ! %s )"
+JPEG = "jpegenc ! rtpjpegpay name=pay0 pt=26"
+H264 = "openh264enc gop-size=10 ! h264parse ! rtph264pay config-interval=-1 name=pay0 pt=96"
 
 
 def caps(size="160x120", rate="10", *_rest):
@@ -29,7 +31,7 @@ class Camera:
         server.set_address("127.0.0.1")
         server.set_service(port)
         factory = GstRtspServer.RTSPMediaFactory()
-        factory.set_launch(LAUNCH)
+        factory.set_launch(LAUNCH % (H264 if "h264" in words else JPEG))
         factory.set_shared(True)
         factory.connect("media-configure", self.on_media)
         server.get_mount_points().add_factory("/camera", factory)

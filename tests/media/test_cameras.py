@@ -83,7 +83,7 @@ class Watch:
 
     def __init__(self, port, source="latency=100 protocols=tcp", vqa="prompt=q frame-rate=2/1"):
         self.pipeline = Gst.parse_launch(
-            "rtspsrc location=rtsp://127.0.0.1:%d/camera %s ! rtpjpegdepay ! jpegdec ! fusionvqa name=vqa %s ! "
+            "rtspsrc location=rtsp://127.0.0.1:%d/camera %s ! decodebin ! fusionvqa name=vqa %s ! "
             "fakesink sync=true" % (port, source, vqa))
         self.vqa = self.pipeline.get_by_name("vqa")
         self.frames = {"sink": [], "src": []}
@@ -126,10 +126,9 @@ class Watch:
         assert came == went[:len(came)] and len(went) - len(came) <= 1, (len(went), len(came))
 
 
-def test_change_in_mid_stream(folder):
-    """Another size and another rate while it plays."""
+def change_in_mid_stream(*codec):
     port = free_port()
-    with Camera(port) as camera:
+    with Camera(port, "160x120", "10", "1", *codec) as camera:
         watch = Watch(port)
         watch.more(20, 3)
         for words in ("320x240 5", "96x64 20", "160x120 10"):
@@ -139,6 +138,16 @@ def test_change_in_mid_stream(folder):
             watch.more(10, 2)
         watch.end()
         assert watch.caps == [(160, 120), (320, 240), (96, 64), (160, 120)], watch.caps
+
+
+def test_change_in_mid_stream(folder):
+    """Another size and another rate while it plays."""
+    change_in_mid_stream()
+
+
+def test_change_in_mid_stream_h264(folder):
+    need("openh264enc", "openh264dec")
+    change_in_mid_stream("h264")
 
 
 def test_clock_of_its_own(folder):
@@ -192,7 +201,7 @@ def check_playlist(folder, ended):
 
 
 def test_stream_reconnects(folder):
-    """No camera, a camera, none, another one of another size: HLS of one size, without a hole."""
+    """No camera, a camera, none, another one of another size and codec: HLS of one size, without a hole."""
     need("openh264enc", "openh264dec", "hlssink2")
     port = free_port()
     with Stream("rtsp://127.0.0.1:%d/camera" % port, "say hello", folder, "--size", "320x240", "--rate", "10",
@@ -204,7 +213,7 @@ def test_stream_reconnects(folder):
             camera.end(signal.SIGKILL)
         stream.wait_for("camera lost", stream.count("camera lost") + 1)
         answers = stream.count("say hello  hello")
-        with Camera(port, "240x160", "5"):
+        with Camera(port, "240x160", "5", "1", "h264"):
             stream.wait_for("connected", 2)
             stream.wait_for("say hello  hello", answers + 3)
             tap.wait_until(lambda: len(check_playlist(folder, False)[0]) >= 4, 20, "four segments")

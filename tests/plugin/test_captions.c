@@ -45,6 +45,7 @@ text_event(GstPad *pad, GstObject *parent, GstEvent *event)
     GstClockTime start, duration;
     GstCaps *caps;
     GstStreamFlags flags;
+    GstGapFlags gap;
     switch (GST_EVENT_TYPE(event)) {
     case GST_EVENT_STREAM_START:
         gst_event_parse_stream_flags(event, &flags);
@@ -61,6 +62,8 @@ text_event(GstPad *pad, GstObject *parent, GstEvent *event)
         break;
     case GST_EVENT_GAP:
         gst_event_parse_gap(event, &start, &duration);
+        gst_event_parse_gap_flags(event, &gap);
+        g_assert_true(gap & GST_GAP_FLAG_MISSING_DATA);
         if (s->gaps)
             note(s, "gap to %d", (int) ((start + duration) / GST_MSECOND));
         break;
