@@ -156,6 +156,19 @@ typedef struct {
     double first_token_ms; /* from being asked */
 } fusion_metrics;
 
+/* Where the model looked: a grid over the picture with one value for each image token, row by row. A value is the
+ * probability with which the last token of the prompt, the one that the answer's first token comes from, attends
+ * to that image token: the mean over all heads of the language model's layers but the first quarter of them,
+ * divided by the largest such value. It tells where the model took from, not why it answered so, and nothing of
+ * the latent tokens, by which the answer learns of the whole picture too. */
+typedef struct {
+    uint32_t side;       /* rows and columns */
+    const float *values; /* [side * side], row by row from the top left; 0..1, the largest is 1 */
+    double share;        /* of all that attention, what fell on image tokens: 0..1 */
+    double covered;      /* the grid begins at the picture's top left and covers so much of its width and height;
+                            some encoders leave a narrow strip at the right and the bottom unseen */
+} fusion_attention;
+
 /* An answer, or the text so far of one that is being made. Valid during the callback; fusion_answer_copy. */
 typedef struct {
     uint64_t id;
@@ -169,6 +182,7 @@ typedef struct {
     const uint32_t *token_ids; /* the answer's, without the end token */
     const float *logprobs;     /* one for each */
     uint32_t n_tokens, prompt_tokens;
+    const fusion_attention *attention; /* with the final answer, if it was asked for; else NULL */
     fusion_metrics metrics;
     const GError *error; /* set: the request failed or was cancelled; text is "" and final TRUE */
 } fusion_answer;
@@ -193,6 +207,7 @@ typedef struct {
     uint32_t vision_grid;      /* 0: the encoder's own */
     const fusion_generation *generation; /* NULL: the model's */
     bool partial;              /* partial answers too */
+    bool attention;            /* the final answer also tells where the model looked; a small cost */
     uint32_t priority;         /* reserved, 0 */
     /* Earlier turns of a conversation, oldest first: question, answer, question, answer ... NULL: none. */
     const char *const *turns;

@@ -71,6 +71,38 @@ add_region(cJSON *o, const VqaAnswerFields *f)
         cJSON_AddStringToObject(region, "label", f->detection->label);
 }
 
+/* The part of the asked frame that the grid covers: x, y, w, h as fractions. */
+static void
+attention_place(const VqaAnswerFields *f, double place[4])
+{
+    memcpy(place, f->shown, 4 * sizeof *place);
+    place[2] *= f->attention->covered;
+    place[3] *= f->attention->covered;
+}
+
+static void
+add_attention(cJSON *o, const VqaAnswerFields *f)
+{
+    static const char *const sides[] = {"x", "y", "w", "h"};
+    const fusion_attention *a = f->attention;
+    double place[4];
+    if (!a)
+        return;
+    attention_place(f, place);
+    cJSON *attention = cJSON_AddObjectToObject(o, "attention");
+    cJSON_AddNumberToObject(attention, "side", a->side);
+    for (guint i = 0; i < 4; i++)
+        cJSON_AddNumberToObject(attention, sides[i], place[i]);
+    cJSON_AddNumberToObject(attention, "share", a->share);
+    cJSON_AddNumberToObject(attention, "aspect", f->aspect);
+    cJSON *values = cJSON_AddArrayToObject(attention, "values");
+    for (guint i = 0; i < a->side * a->side; i++) {
+        char text[G_ASCII_DTOSTR_BUF_SIZE];
+        g_ascii_formatd(text, sizeof text, "%.3f", a->values[i]);
+        cJSON_AddItemToArray(values, cJSON_CreateRaw(text));
+    }
+}
+
 /* Frees the object. */
 static char *
 print_open(cJSON *o)
@@ -119,6 +151,7 @@ json_without_age(const VqaAnswerFields *f)
     cJSON_AddStringToObject(o, "model", f->model);
     if (f->tag)
         cJSON_AddStringToObject(o, "tag", f->tag);
+    add_attention(o, f);
     return print_open(o);
 }
 
@@ -175,6 +208,31 @@ set_choices(GstStructure *s, const VqaAnswerFields *f)
 }
 
 static void
+set_attention(GstStructure *s, const VqaAnswerFields *f)
+{
+    const fusion_attention *a = f->attention;
+    double place[4];
+    if (!a)
+        return;
+    attention_place(f, place);
+    GstStructure *attention = gst_structure_new(
+        "attention", "side", G_TYPE_UINT, a->side, "x", G_TYPE_DOUBLE, place[0], "y", G_TYPE_DOUBLE,
+        place[1], "w", G_TYPE_DOUBLE, place[2], "h", G_TYPE_DOUBLE, place[3], "share",
+        G_TYPE_DOUBLE, a->share, "aspect", G_TYPE_DOUBLE, f->aspect, NULL);
+    GValue array = G_VALUE_INIT;
+    gst_value_array_init(&array, a->side * a->side);
+    for (guint i = 0; i < a->side * a->side; i++) {
+        GValue value = G_VALUE_INIT;
+        g_value_init(&value, G_TYPE_DOUBLE);
+        g_value_set_double(&value, a->values[i]);
+        gst_value_array_append_and_take_value(&array, &value);
+    }
+    gst_structure_take_value(attention, "values", &array);
+    gst_structure_set(s, "attention", GST_TYPE_STRUCTURE, attention, NULL);
+    gst_structure_free(attention);
+}
+
+static void
 set_region(VqaAnswer *a, const VqaAnswerFields *f)
 {
     GstStructure *region = gst_structure_new("region", "x", G_TYPE_DOUBLE, f->region[0], "y",
@@ -212,6 +270,7 @@ vqa_answer_new(const VqaAnswerFields *f)
     if (f->tag)
         gst_structure_set(a->structure, "tag", G_TYPE_STRING, f->tag, NULL);
     set_region(a, f);
+    set_attention(a->structure, f);
     set_choices(a->structure, f);
     return a;
 }

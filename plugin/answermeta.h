@@ -35,6 +35,9 @@ typedef struct {
     double region[4];              /* x, y, w, h as fractions of the asked frame */
     const VqaDetection *detection; /* that is the region, or NULL; adds `id` and `label` to it */
     const fusion_metrics *metrics;
+    const fusion_attention *attention; /* or NULL: no such field */
+    double shown[4]; /* what the model saw for it, as region; a detection's has a margin around it */
+    double aspect; /* width to height of the asked frame as it is shown, for the attention; 0: unknown */
 } VqaAnswerFields;
 
 /* An answer ready to be carried: immutable and counted. */

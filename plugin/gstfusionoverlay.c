@@ -16,6 +16,7 @@
 
 #include "answermeta.h"
 #include "overlaydraw.h"
+#include "overlayheat.h"
 
 GST_DEBUG_CATEGORY_STATIC(gst_fusion_overlay_debug);
 #define GST_CAT_DEFAULT gst_fusion_overlay_debug
@@ -45,6 +46,7 @@ enum {
     PROP_SHOW_AGE,
     PROP_TEXT_COLOR,
     PROP_BACKGROUND_COLOR,
+    PROP_HEAT_MAP,
     PROP_SILENT,
 };
 
@@ -54,12 +56,13 @@ struct _GstFusionOverlay {
     GstElement parent;
     GstPad *sink, *src;
 
-    GMutex lock; /* style and silent, which any thread sets */
+    GMutex lock; /* what is drawn, which any thread sets */
     OverlayStyle style;
-    gboolean silent, style_changed;
+    gboolean silent, style_changed, heat_map;
 
     /* the streaming thread's */
     OverlayDrawing *drawing;
+    OverlayHeat *heat;
     GstVideoInfo info;
     gboolean attach;
 };
@@ -201,26 +204,31 @@ negotiate(GstFusionOverlay *self, GstCaps *caps)
 
 /* ---- frames */
 
+/* What is drawn on one frame, the lower one first. */
+typedef struct {
+    GstVideoOverlayRectangle *rectangle[2];
+    guint n;
+} Drawn;
+
 static GstBuffer *
-attach(GstBuffer *buffer, GstVideoOverlayRectangle *rectangle)
+attach(GstBuffer *buffer, const Drawn *drawn)
 {
     buffer = gst_buffer_make_writable(buffer);
     GstVideoOverlayCompositionMeta *meta = gst_buffer_get_video_overlay_composition_meta(buffer);
-    GstVideoOverlayComposition *composition;
-    if (meta) {
-        composition = gst_video_overlay_composition_copy(meta->overlay);
-        gst_video_overlay_composition_add_rectangle(composition, rectangle);
+    GstVideoOverlayComposition *composition =
+        meta ? gst_video_overlay_composition_copy(meta->overlay)
+             : gst_video_overlay_composition_new(NULL);
+    for (guint i = 0; i < drawn->n; i++)
+        gst_video_overlay_composition_add_rectangle(composition, drawn->rectangle[i]);
+    if (meta)
         gst_buffer_remove_meta(buffer, GST_META_CAST(meta));
-    } else {
-        composition = gst_video_overlay_composition_new(rectangle);
-    }
     gst_buffer_add_video_overlay_composition_meta(buffer, composition);
     gst_video_overlay_composition_unref(composition);
     return buffer;
 }
 
 static GstBuffer *
-blend(GstFusionOverlay *self, GstBuffer *buffer, GstVideoOverlayRectangle *rectangle)
+blend(GstFusionOverlay *self, GstBuffer *buffer, const Drawn *drawn)
 {
     buffer = gst_buffer_make_writable(buffer);
     GstVideoFrame frame;
@@ -228,11 +236,30 @@ blend(GstFusionOverlay *self, GstBuffer *buffer, GstVideoOverlayRectangle *recta
         GST_WARNING_OBJECT(self, "a frame's memory cannot be written: no drawing on it");
         return buffer;
     }
-    GstVideoOverlayComposition *composition = gst_video_overlay_composition_new(rectangle);
+    GstVideoOverlayComposition *composition = gst_video_overlay_composition_new(NULL);
+    for (guint i = 0; i < drawn->n; i++)
+        gst_video_overlay_composition_add_rectangle(composition, drawn->rectangle[i]);
     gst_video_overlay_composition_blend(composition, &frame);
     gst_video_overlay_composition_unref(composition);
     gst_video_frame_unmap(&frame);
     return buffer;
+}
+
+/* With the lock. */
+static Drawn
+draw(GstFusionOverlay *self, const GValue *answers)
+{
+    Drawn drawn = {0};
+    if (self->silent)
+        return drawn;
+    if (self->heat_map)
+        drawn.rectangle[drawn.n] = overlay_heat_draw(self->heat, answers, &self->info);
+    drawn.n += drawn.rectangle[drawn.n] != NULL;
+    drawn.rectangle[drawn.n] =
+        overlay_draw(self->drawing, &self->style, answers, GST_VIDEO_INFO_WIDTH(&self->info),
+                     GST_VIDEO_INFO_HEIGHT(&self->info));
+    drawn.n += drawn.rectangle[drawn.n] != NULL;
+    return drawn;
 }
 
 static GstFlowReturn
@@ -251,18 +278,14 @@ chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
     if (!answers)
         return gst_pad_push(self->src, buffer);
 
-    GstVideoOverlayRectangle *rectangle = NULL;
     g_mutex_lock(&self->lock);
     if (self->style_changed)
         overlay_drawing_forget(self->drawing);
     self->style_changed = FALSE;
-    if (!self->silent)
-        rectangle =
-            overlay_draw(self->drawing, &self->style, answers, GST_VIDEO_INFO_WIDTH(&self->info),
-                         GST_VIDEO_INFO_HEIGHT(&self->info));
+    const Drawn drawn = draw(self, answers);
     g_mutex_unlock(&self->lock);
-    if (rectangle)
-        buffer = self->attach ? attach(buffer, rectangle) : blend(self, buffer, rectangle);
+    if (drawn.n)
+        buffer = self->attach ? attach(buffer, &drawn) : blend(self, buffer, &drawn);
     return gst_pad_push(self->src, buffer);
 }
 
@@ -373,6 +396,9 @@ set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     case PROP_BACKGROUND_COLOR:
         style->background_color = g_value_get_uint(value);
         break;
+    case PROP_HEAT_MAP:
+        self->heat_map = g_value_get_boolean(value);
+        break;
     case PROP_SILENT:
         self->silent = g_value_get_boolean(value);
         break;
@@ -411,6 +437,9 @@ get_property(GObject *object, guint id, GValue *value, GParamSpec *pspec)
         break;
     case PROP_BACKGROUND_COLOR:
         g_value_set_uint(value, style->background_color);
+        break;
+    case PROP_HEAT_MAP:
+        g_value_set_boolean(value, self->heat_map);
         break;
     case PROP_SILENT:
         g_value_set_boolean(value, self->silent);
@@ -467,6 +496,12 @@ install_properties(GObjectClass *klass)
                           "0xffffffff; default 0xa0000000: black that shines through)",
                           0, G_MAXUINT, DEFAULT_BACKGROUND, PLAYING));
     g_object_class_install_property(
+        klass, PROP_HEAT_MAP,
+        g_param_spec_boolean("heat-map", "Heat map",
+                             "Draw where the model looked, for answers that tell it (attention-map "
+                             "of fusionvqa): clear, yellow, red (default false)",
+                             FALSE, PLAYING));
+    g_object_class_install_property(
         klass, PROP_SILENT,
         g_param_spec_boolean("silent", "Silent", "Draw nothing (default false)", FALSE, PLAYING));
     gst_type_mark_as_plugin_api(halign_type(), 0);
@@ -483,6 +518,7 @@ gst_fusion_overlay_init(GstFusionOverlay *self)
     self->style.text_color = 0xffffffff;
     self->style.background_color = DEFAULT_BACKGROUND;
     self->drawing = overlay_drawing_new();
+    self->heat = overlay_heat_new();
 
     self->sink = gst_pad_new_from_static_template(&sink_template, "sink");
     gst_pad_set_chain_function(self->sink, chain);
@@ -499,6 +535,7 @@ finalize(GObject *object)
 {
     GstFusionOverlay *self = GST_FUSION_OVERLAY(object);
     overlay_drawing_free(self->drawing);
+    overlay_heat_free(self->heat);
     g_free(self->style.font_desc);
     g_mutex_clear(&self->lock);
     G_OBJECT_CLASS(gst_fusion_overlay_parent_class)->finalize(object);

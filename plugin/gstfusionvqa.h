@@ -44,7 +44,7 @@ typedef struct {
     int fps_n, fps_d;
     GstClockTime latency, answer_timeout, alert_lookback;
     guint latent_tokens, vision_grid, max_context;
-    gboolean partial_answers;
+    gboolean partial_answers, attention_map;
 } VqaConfig;
 
 /* A frame that is asked about. Counted; its counters are under the element's lock. */

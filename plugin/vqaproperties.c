@@ -141,6 +141,9 @@ set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     case PROP_PARTIAL_ANSWERS:
         c->partial_answers = g_value_get_boolean(value);
         break;
+    case PROP_ATTENTION_MAP:
+        c->attention_map = g_value_get_boolean(value);
+        break;
     case PROP_REGIONS:
         c->regions = g_value_get_enum(value);
         break;
@@ -248,6 +251,9 @@ get_property(GObject *object, guint id, GValue *value, GParamSpec *pspec)
         break;
     case PROP_PARTIAL_ANSWERS:
         g_value_set_boolean(value, c->partial_answers);
+        break;
+    case PROP_ATTENTION_MAP:
+        g_value_set_boolean(value, c->attention_map);
         break;
     case PROP_PROMPT_FILE:
         g_value_set_string(value, c->prompt_file);

@@ -227,6 +227,12 @@ install_answers(GObjectClass *klass)
                              "(default false)",
                              FALSE, PLAYING));
     g_object_class_install_property(
+        klass, PROP_ATTENTION_MAP,
+        g_param_spec_boolean("attention-map", "Attention map",
+                             "Tell with each answer where in the picture the model looked: a grid "
+                             "of values from 0 to 1 in its field attention (default false)",
+                             FALSE, PLAYING));
+    g_object_class_install_property(
         klass, PROP_ALERT,
         g_param_spec_string(
             "alert", "Alert",

@@ -20,6 +20,7 @@ typedef struct {
     VqaQuestion *question;
     const VqaDetection *detection; /* of the job, or NULL */
     char *asked;                   /* its text with the placeholders filled in */
+    double shown[4];               /* what the model sees: x, y, w, h as fractions of the frame */
     guint64 id;
     guint64 scene; /* number of it, 0: none */
     gint64 asked_at;
@@ -84,7 +85,7 @@ close_questions(GstFusionVqa *self, VqaJob *job, guint n)
 
 static gboolean
 ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, const VqaDetection *detection,
-        fusion_frame *frame, guint64 scene)
+        const double shown[4], fusion_frame *frame, guint64 scene)
 {
     VqaRequest *r = g_new0(VqaRequest, 1);
     g_atomic_ref_count_init(&r->refs);
@@ -92,6 +93,7 @@ ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, const VqaDetecti
     r->job = vqa_job_ref(job);
     r->question = vqa_question_ref(question);
     r->detection = detection;
+    memcpy(r->shown, shown, sizeof r->shown);
     r->scene = scene;
     r->asked_at = g_get_monotonic_time();
     g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
@@ -115,6 +117,7 @@ ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, const VqaDetecti
         .vision_grid = self->config.vision_grid,
         .generation = &generation,
         .partial = self->config.partial_answers,
+        .attention = self->config.attention_map,
         .turns = (const char *const *) turns,
         .n_turns = n_turns,
     };
@@ -164,6 +167,13 @@ fields_of(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *question,
         .metrics = &a->metrics,
     };
     fields.detection = detection;
+    if (a->attention) {
+        const GstVideoInfo *info = &job->info;
+        fields.attention = a->attention;
+        fields.aspect = (double) GST_VIDEO_INFO_WIDTH(info) * GST_VIDEO_INFO_PAR_N(info) /
+                        GST_VIDEO_INFO_HEIGHT(info) / MAX(GST_VIDEO_INFO_PAR_D(info), 1);
+    }
+    memcpy(fields.shown, job->region, sizeof fields.shown);
     memcpy(fields.region, detection ? detection->rect : job->region, sizeof fields.region);
     return fields;
 }
@@ -326,7 +336,7 @@ submit_part(GstFusionVqa *self, VqaJob *job, const VqaDetection *detection)
         if (answered)
             hold_answer(self, job, q);
         else
-            ask_one(self, job, q, detection, frame, scene);
+            ask_one(self, job, q, detection, region, frame, scene);
         g_mutex_lock(&self->lock);
         stale = job->epoch != self->epoch;
         if (stale && i < n)
@@ -436,8 +446,9 @@ deliver(GstFusionVqa *self, const VqaResult *result)
     g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
     g_autoptr(VqaAnswer) answer = NULL;
     g_autoptr(GPtrArray) raised = NULL;
-    const VqaAnswerFields fields =
+    VqaAnswerFields fields =
         fields_of(self, job, r->question, r->detection, r->id, r->asked_at, a, stream);
+    memcpy(fields.shown, r->shown, sizeof fields.shown);
     if (!a->error)
         answer = vqa_answer_new(&fields);
 

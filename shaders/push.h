@@ -54,6 +54,13 @@ PUSH_STRUCT(push_attention_window) {
     float scale;
 };
 
+/* attention_weights.comp: kv_rows: of all k */
+PUSH_STRUCT(push_attention_weights) {
+    uint kv_len, kv_rows, group, length_index, first_index;
+    uint q_first, q_stride, k_first, k_stride, y_first, y_stride;
+    float scale;
+};
+
 /* rope.comp: rows of x, q the same matrix as an output, k and v the caches; block: rows of a block;
  * context: rows of a block in the caches */
 PUSH_STRUCT(push_rope) {

@@ -263,6 +263,7 @@ typedef struct {
     const net_piece *pieces; /* the prompt in order; one IMAGE, one LATENTS or more */
     uint32_t n_pieces;
     uint32_t grid; /* 0: the encoder's own grid, else image tokens resized to grid x grid, at most that */
+    bool attention; /* also find out where the model looks: net_state_attention */
     uint32_t reserve; /* positions that may follow the prompt: LongRoPE's short factors serve only prompts
                          that stay within the original length with them; 0: unknown */
 } net_prompt;
@@ -283,6 +284,18 @@ uint32_t net_prompt_length(const net_model *m, const net_prompt *p, uint32_t q);
  * logits of its last row. The frame must have been encoded. */
 bool net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cancel, net_output *out,
                  GError **error);
+/* Where the model looked for the latest prefill; NULL if its prompt did not ask. Valid until the next one. */
+typedef struct {
+    uint32_t side;       /* of the grid of image tokens */
+    const float *values; /* [side * side], row by row from the picture's top left: the probability with which
+                            the prompt's last token (the one that the answer's first token comes from) attends
+                            to that image token, mean over all heads of the decoder's layers but the first
+                            quarter of them; divided by the largest, so 0..1 */
+    double share;        /* the sum of those means before the division: 1 - share went to text and latents */
+    double covered;      /* of the picture's width and height by the grid, from the top left: less than 1 where
+                            patches do not divide the encoder's side */
+} net_attention;
+const net_attention *net_state_attention(const net_state *s);
 /* One decoding step: appends `token`, gives the logits after it. */
 bool net_decode(net_state *s, uint32_t token, GCancellable *cancel, net_output *out, GError **error);
 /* One decoding step of n different states that were made together, as one batch: appends tokens[i] to

@@ -105,7 +105,7 @@ uint32_t net_step_bucket(uint32_t n);
 
 /* What a recording depends on. */
 typedef struct {
-    uint32_t kind, rows, first, text, latents, grid, frame, table, tap;
+    uint32_t kind, rows, first, text, latents, grid, frame, table, tap, attention;
 } net_key;
 
 typedef struct {
@@ -376,6 +376,7 @@ typedef struct {
     ops_mat features; /* [P + max q, D] act: image tokens, then latents_0 */
     gpu_buf *logit_buf, *argmax_buf;
     ops_mat logits; /* [NET_MAX_EXTEND, vocab] f32, read by the CPU */
+    gpu_buf *attention; /* NULL: nobody asked yet where it looked */
     net_recordings recordings;
     struct {
         gpu_buf *scratch;
@@ -400,6 +401,10 @@ struct net_state {
     net_times times;
     double decode_ms;
     unsigned n_decoded;
+    struct {
+        float *values;
+        net_attention map; /* values NULL: the latest prefill was not asked for it */
+    } attention;
 };
 
 net_shared *net_shared_new(net_model *m, uint32_t max_context, uint32_t n, GError **error);
@@ -425,6 +430,14 @@ void net_state_output(const net_state *s, net_output *out);
 /* Encodes the guided image with the instruction into the state's features: image tokens. */
 bool net_guided_run(net_state *s, net_frame *f, const net_prompt *prompt, GCancellable *cancel,
                     GError **error);
+
+/* Where it looked (attention_map.c), for prefills whose prompt wants it: memory for it, */
+bool net_attention_reserve(net_shared *s, GError **error);
+/* recording the probabilities of decoder layer `layer`, from the query of the prompt's last token, */
+void net_attention_record(const net_pass *p, net_shared *s, uint32_t layer, ops_mat last_q,
+                          const net_decoder_place *place);
+/* and the map that they give, after the run. */
+void net_attention_collect(net_state *s, const net_prompt *p, uint32_t q, uint32_t kv_rows);
 
 /* Writes the place of a conversation's position into two parameters. */
 static inline void

@@ -253,9 +253,15 @@ record(net_shared *s, net_frame *f, const net_key *key, GError **error)
         if (i + 1 == L && !key->tap) {
             net_decoder_last_layer_run(&p, d, &place, last,
                                        (ops_index){s->params, NET_PARAM_LAST_PLACE});
+            if (key->attention)
+                net_attention_record(&p, s, i, d->last_q, &place);
             break;
         }
         net_decoder_layer_run(&p, i, d, &place);
+        if (key->attention) {
+            ops_gather_rows(p.o, p.cmd, ops_cols(d->qkv, 0, d->last_q.cols), last, 1, d->last_q);
+            net_attention_record(&p, s, i, d->last_q, &place);
+        }
         net_tap_layer(p.o, rec, "decoder", (int) i, "", d->h, true);
         int k = alignment_after(p.c, i);
         if (k >= 0)
@@ -301,8 +307,10 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
     s->decode_ms = 0;
     s->n_decoded = 0;
     s->times = (net_times){0};
+    s->attention.map.values = NULL;
     if (!net_model_reserve(s->m, net_state_scratch_bytes(s->m->c, s->m->act, s->max_context),
                            error) ||
+        (p->attention && !net_attention_reserve(s->shared, error)) ||
         !net_guided_run(s, f, p, cancel, error))
         return false;
     net_model_pause(s->m);
@@ -315,7 +323,8 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
                          .grid = image_tokens(s->m->c, p),
                          .frame = f->serial,
                          .table = s->long_range,
-                         .tap = net_tap_of(s->tap, s->tap_layers)};
+                         .tap = net_tap_of(s->tap, s->tap_layers),
+                         .attention = p->attention};
     lay_out(s, p, f->q, key.rows);
     net_recording *rec = net_recordings_find(&s->shared->recordings, &key);
     if (!rec)
@@ -323,6 +332,8 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
     if (!rec || !net_model_run(s->m, rec->cmd, cancel, error))
         return false;
     net_tap_emit(rec, shape.length, s->tap, s->tap_user);
+    if (p->attention)
+        net_attention_collect(s, p, f->q, key.rows);
     s->position = shape.length;
     s->times.prefill_ms = net_ms_since(start);
     if (out)

@@ -172,6 +172,7 @@ net_shared_free(net_shared *s)
     gpu_buf_free(s->feature_buf);
     gpu_buf_free(s->logit_buf);
     gpu_buf_free(s->argmax_buf);
+    gpu_buf_free(s->attention);
     gpu_buf_free(s->step.scratch);
     gpu_buf_free(s->step.params);
     gpu_buf_free(s->step.logit_buf);

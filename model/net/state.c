@@ -42,6 +42,7 @@ net_state_free(net_state *s)
         return;
     if (--s->shared->refs == 0)
         net_shared_free(s->shared);
+    g_free(s->attention.values);
     g_free(s->extend_logits);
     g_free(s);
 }

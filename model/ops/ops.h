@@ -188,6 +188,21 @@ typedef struct {
 } ops_window_attention_args;
 void ops_window_attention(ops *o, gpu_cmd *cmd, const ops_window_attention_args *args);
 
+/* What an attention looks at: the probabilities softmax(q k^T scale) of ops_attention by head, without the
+ * values. Row r * heads + h of out is query row r with head h; 0 for keys that it does not see. */
+typedef struct {
+    ops_mat q;   /* [rows, heads * head_dim] */
+    ops_mat k;   /* q's type, [kv_len or more, kv_heads * head_dim] */
+    ops_mat out; /* f32 [rows * heads, kv_len] */
+    uint32_t heads, kv_heads, head_dim;
+    float scale;
+    bool causal;      /* these three: see ops_attention_args */
+    ops_u32 pos;
+    ops_u32 kv_valid;
+    ops_u32 first;    /* the row of k that is key 0; not given: 0 */
+} ops_attention_weights_args;
+void ops_attention_weights(ops *o, gpu_cmd *cmd, const ops_attention_weights_args *args);
+
 /* Rotary embedding (halves layout) of q in place and of k on its way into the cache, v alongside:
  * row i of qkv [s, (heads + 2 kv_heads) * head_dim] (q, k, v columns) has position pos + i; k and v go to
  * that row of the caches [context, kv_heads * head_dim]; rows past the caches are dropped.

@@ -17,6 +17,12 @@ fusion_answer_copy(const fusion_answer *a)
     }
     copy->token_ids = g_memdup2(a->token_ids, a->n_tokens * sizeof *a->token_ids);
     copy->logprobs = g_memdup2(a->logprobs, a->n_tokens * sizeof *a->logprobs);
+    if (a->attention) {
+        fusion_attention *attention = g_memdup2(a->attention, sizeof *attention);
+        attention->values = g_memdup2(attention->values, (gsize) attention->side * attention->side *
+                                                             sizeof *attention->values);
+        copy->attention = attention;
+    }
     copy->error = a->error ? g_error_copy(a->error) : NULL;
     return copy;
 }
@@ -35,6 +41,10 @@ fusion_answer_free(fusion_answer *a)
     }
     g_free((uint32_t *) a->token_ids);
     g_free((float *) a->logprobs);
+    if (a->attention) {
+        g_free((float *) a->attention->values);
+        g_free((fusion_attention *) a->attention);
+    }
     if (a->error)
         g_error_free((GError *) a->error);
     g_free(a);

@@ -35,6 +35,7 @@ fill_answer(run *x, uint32_t n_tokens, bool final)
     a->logprobs = (const float *) (void *) x->logprobs->data;
     a->n_tokens = n_tokens;
     a->prompt_tokens = x->prompt_tokens;
+    a->attention = final && x->attention.values ? &x->attention : NULL;
     a->metrics.total_ms = ms_since(x->request->asked_us);
 }
 
@@ -104,6 +105,14 @@ prefill(run *x, net_output *out, GError **error)
     net_state_set_tap(state, NULL, NULL);
     if (ok)
         add_state_times(x);
+    const net_attention *a = ok ? net_state_attention(state) : NULL;
+    if (a) {
+        x->attention = (fusion_attention){
+            .side = a->side,
+            .values = g_memdup2(a->values, sizeof *a->values * a->side * a->side),
+            .share = a->share,
+            .covered = a->covered};
+    }
     return ok;
 }
 
@@ -265,6 +274,7 @@ begin(run *x, GError **error)
     net_output out;
     if (!check_room(x, longest, error))
         return false;
+    x->prompt->net.attention = r->attention;
     x->most = max_new_tokens(x);
     x->prompt->net.reserve = scored ? longest : x->most;
     if (!prefill(x, &out, error))
@@ -311,6 +321,7 @@ run_free(run *x)
     g_clear_pointer(&x->stream, text_stream_free);
     g_free(x->text);
     g_free(x->choices);
+    g_free((float *) x->attention.values);
     g_free(x);
 }
 

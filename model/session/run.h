@@ -26,6 +26,7 @@ struct run {
     char *text;
     fusion_answer answer;
     fusion_choice *choices;
+    fusion_attention attention; /* values NULL: not asked for */
 };
 
 /* Takes the token that the model says next. TRUE: it is x->ids' last, and to be decoded; FALSE: the

@@ -146,6 +146,7 @@ request_new(fusion_session *s, fusion_frame *frame, const fusion_question *quest
     r->grid = o->vision_grid;
     fusion_generation_copy(&r->generation, o->generation ? o->generation : &c->generation.defaults);
     r->partial = o->partial;
+    r->attention = o->attention;
     r->turns = copy_turns(o->turns, o->n_turns);
     r->n_turns = o->n_turns;
     r->tap = o->tap;

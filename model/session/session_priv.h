@@ -203,7 +203,7 @@ struct request {
     char *system_prompt;
     uint32_t q, grid;
     fusion_generation generation;
-    bool partial;
+    bool partial, attention;
     char **turns;
     uint32_t n_turns;
     net_tap_fn tap;

@@ -50,6 +50,57 @@ test_f32(const void *folder)
     test_gpu_check();
 }
 
+/* Where it looked, against PyTorch; and what was asked without it is the same with it. */
+static void
+test_attention(const void *folder)
+{
+    GError *error = NULL;
+    g_autoptr(net_case) c = net_case_load(folder);
+    g_autoptr(npy_array) golden = net_case_stage(c, "attention_map");
+    g_autoptr(npy_array) logits = net_case_stage(c, "prefill_logits");
+    g_autoptr(net_model) m = net_test_model(c->model, NET_F32);
+    g_auto(net_run) r = net_run_case(m, c, context_for(m, c), NULL, NULL);
+    g_assert_null(net_state_attention(r.state));
+    g_autofree float *plain = g_memdup2(r.out.logits, r.out.vocab * sizeof(float));
+
+    g_assert_nonnull(golden);
+    const float *want = golden->data;
+    c->prompt.attention = true;
+    for (unsigned tapped = 0; tapped < 2; tapped++) {
+        net_comparison cmp = {.c = c, .bound = F32_BOUND, .quiet = true};
+        net_state_set_tap(r.state, tapped ? net_compare_stage : NULL, &cmp);
+        net_prefill(r.state, r.frame, &c->prompt, NULL, &r.out, &error);
+        g_assert_no_error(error);
+        if (!tapped)
+            g_assert_cmpmem(r.out.logits, r.out.vocab * sizeof(float), plain,
+                            r.out.vocab * sizeof(float));
+        const net_attention *a = net_state_attention(r.state);
+        g_assert_nonnull(a);
+        g_assert_cmpuint(a->side * a->side, ==, golden->n);
+        g_assert_cmpfloat(a->covered, ==, 1);
+        double sum = 0, most = 0;
+        for (uint64_t i = 0; i < golden->n; i++) {
+            sum += want[i];
+            most = MAX(most, want[i]);
+        }
+        g_assert_cmpfloat_with_epsilon(a->share, sum, F32_BOUND);
+        g_autofree float *scaled = g_new(float, golden->n);
+        for (uint64_t i = 0; i < golden->n; i++)
+            scaled[i] = (float) (a->values[i] * most);
+        g_assert_cmpfloat(net_relative_error(scaled, want, golden->n), <, F32_BOUND);
+    }
+    net_state_set_tap(r.state, NULL, NULL);
+    c->prompt.grid = 3; /* fewer image tokens */
+    net_prefill(r.state, r.frame, &c->prompt, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(net_state_attention(r.state)->side, ==, 3);
+    c->prompt.attention = false;
+    net_prefill(r.state, r.frame, &c->prompt, NULL, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_null(net_state_attention(r.state));
+    test_gpu_check();
+}
+
 /* f16 weights lose nothing here (the cases' files are F16); activations are rounded to 2^-11 some
  * ten times a layer. Such errors add up like a random walk, relative to a residual stream that
  * grows alike: measured 1.1e-3 at the worst, four times that is allowed. */
@@ -275,8 +326,10 @@ main(int argc, char **argv)
         const char *folder = g_ptr_array_index(cases, i);
         add_case(shared ? "shared" : "own", folder, "f32", test_f32);
         add_case(shared ? "shared" : "own", folder, "f16", test_f16);
-        if (!shared)
-            add_case("own", folder, "f16-answer", test_f16_answer);
+        if (shared)
+            continue;
+        add_case("own", folder, "f16-answer", test_f16_answer);
+        add_case("own", folder, "attention", test_attention);
     }
     if (shared)
         add_case("shared", g_ptr_array_index(cases, 0), "preprocess", test_preprocess);

@@ -288,6 +288,103 @@ bad(op_env *env, const void *arg)
     op_run_fails(env, "k: expected [4, 24], found [4, 48]");
 }
 
+/* ---- the probabilities alone --------------------------------------------------------------- */
+
+typedef struct {
+    const char *name;
+    uint32_t q_len, kv_len, k_rows, heads, kv_heads, head_dim;
+    bool causal;
+    int64_t length, first; /* -1: not given */
+    op_fill fill;
+    float q_scale;
+} weights_case;
+
+static void
+run_weights(op_env *env, const void *arg)
+{
+    const weights_case *c = arg;
+    const uint32_t q_cols = c->heads * c->head_dim, kv_cols = c->kv_heads * c->head_dim;
+    const float scale = 1 / sqrtf((float) c->head_dim);
+    const uint32_t words[] = {4711, (uint32_t) c->length, (uint32_t) c->first};
+    const uint32_t first = c->first < 0 ? 0 : MIN((uint32_t) c->first, c->k_rows - c->kv_len);
+
+    g_autofree float *qv =
+        op_values(c->fill, env->seed++, (size_t) c->q_len * q_cols, c->q_scale, env->act);
+    g_autofree float *kv =
+        op_values(c->fill, env->seed++, (size_t) c->k_rows * kv_cols, 1, env->act);
+    for (uint32_t i = 0; i < c->k_rows; i++) /* of others: never to be read */
+        for (uint32_t j = 0; j < kv_cols && (i < first || i >= first + c->kv_len); j++)
+            kv[i * kv_cols + j] = NAN;
+    op_mat *q = op_input(env, "q", c->q_len, q_cols, env->act, qv);
+    op_mat *k = op_input(env, "k", c->k_rows, kv_cols, env->act, kv);
+    op_mat *out = op_output(env, "out", c->q_len * c->heads, c->kv_len, OPS_F32);
+    gpu_buf *numbers = op_indices(env, "numbers", words, 3);
+    const ops_u32 length = {c->length < 0 ? NULL : numbers, 1};
+    const ops_attention_weights_args args = {
+        .q = q->m,
+        .k = k->m,
+        .out = out->m,
+        .heads = c->heads,
+        .kv_heads = c->kv_heads,
+        .head_dim = c->head_dim,
+        .scale = scale,
+        .causal = c->causal,
+        .pos = c->causal ? length : (ops_u32){0},
+        .kv_valid = c->causal ? (ops_u32){0} : length,
+        .first = {c->first < 0 ? NULL : numbers, 2},
+    };
+    ops_attention_weights(env->o, env->cmd, &args);
+    op_run(env);
+
+    g_autofree double *want = g_new(double, (size_t) c->q_len * c->heads * c->kv_len);
+    ref_attention_weights(
+        &(ref_attention_args){.q = q->v,
+                              .k = k->v + first * kv_cols,
+                              .batch = 1,
+                              .q_len = c->q_len,
+                              .kv_len = c->kv_len,
+                              .heads = c->heads,
+                              .kv_heads = c->kv_heads,
+                              .head_dim = c->head_dim,
+                              .scale = scale,
+                              .causal = c->causal,
+                              .pos = c->length < 0 ? 0 : (size_t) c->length,
+                              .kv_valid = c->length < 0 ? c->kv_len : (size_t) c->length},
+        want);
+    /* as for attention: a score's rounding is the share by which its probability is off */
+    double score = 0, key = 0;
+    for (uint32_t i = 0; i < c->q_len * c->heads; i++) {
+        double sum = 0;
+        for (uint32_t d = 0; d < c->head_dim; d++)
+            sum += fabs(q->v[(size_t) i * c->head_dim + d]);
+        score = MAX(score, sum * scale);
+    }
+    for (size_t i = 0; i < (size_t) c->k_rows * kv_cols; i++)
+        key = isnan(k->v[i]) ? key : MAX(key, fabs((double) k->v[i]));
+    const double e = MIN(score * key, 1e5) * 0x1p-22 + 0x1p-20;
+    op_compare(env, out, want, e * e, e, "rounding of scores, of the exponential and of the sum");
+}
+
+static void
+bad_weights(op_env *env, const void *arg)
+{
+    op_mat *q = op_random(env, "q", 2, 48, env->act, OP_RANDOM, 1);
+    op_mat *k = op_random(env, "k", 9, 48, env->act, OP_RANDOM, 1);
+    op_mat *out = op_output(env, "out", 8, 10, OPS_F32);
+    ops_attention_weights_args args = {q->m, k->m, out->m, 4, 4, 12, 1};
+
+    ops_attention_weights(env->o, env->cmd, &args);
+    op_run_fails(env, "k: expected as many rows as the result has columns or more, found 9 and 10");
+    args.out.cols = 8;
+    args.heads = 3;
+    ops_attention_weights(env->o, env->cmd, &args);
+    op_run_fails(env, "heads: expected a multiple of the kv heads, found 3 and 4");
+    args.heads = args.kv_heads = 2;
+    args.head_dim = 24;
+    ops_attention_weights(env->o, env->cmd, &args);
+    op_run_fails(env, "out: expected [4, 8], found [8, 8]");
+}
+
 /* ---- windows ------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -387,6 +484,19 @@ add(void)
         {"3x4x2h128", 3, 4, 33, 2, 2, 128, {{3, 1}, {30, 4}, {0, 0}}},
         {"1x40x2h64/prefill", 1, 40, 64, 2, 2, 64, {{0, 3}}},
     };
+    static const weights_case weights[] = {
+        {"1x6h32/causal-at-93", 1, 96, 2080, 6, 6, 32, true, 93, -1, OP_RANDOM, 1},
+        {"1x32h96/causal-at-849", 1, 900, 900, 32, 32, 96, true, 849, -1, OP_RANDOM, 1},
+        {"5x4h16/kv-2-at-3", 5, 11, 64, 4, 2, 16, true, 3, -1, OP_RANDOM, 1},
+        {"3x4h128/kv-1-from-40", 3, 70, 200, 4, 1, 128, true, 60, 40, OP_RANDOM, 1},
+        {"7x3h64/valid-75", 7, 96, 96, 3, 3, 64, false, 75, -1, OP_RANDOM, 1},
+        {"1x1h4", 1, 1, 1, 1, 1, 4, false, -1, -1, OP_RANDOM, 1},
+        {"2x2h20/valid-0", 2, 8, 8, 2, 2, 20, false, 0, -1, OP_RANDOM, 1},
+        {"4x2h256/past-the-end", 4, 33, 50, 2, 2, 256, true, 1000, 1000, OP_RANDOM, 1},
+        {"9x3h64/worst", 9, 64, 64, 3, 3, 64, false, -1, -1, OP_WORST, 1},
+        {"9x3h64/sharp", 9, 64, 64, 3, 3, 64, false, -1, -1, OP_RANDOM, 40},
+        {"9x3h64/flat", 9, 64, 64, 3, 3, 64, true, 20, -1, OP_ZERO, 1},
+    };
     static const float large = 60000, larger = 1e20f;
 
     op_add_gpu_tables("attention");
@@ -402,6 +512,9 @@ add(void)
     op_add("attention", "wild/pos", OP_BOTH, wild, "");
     op_add("attention", "bad", OP_F32, bad, NULL);
     op_no_gpu_tables();
+    for (unsigned i = 0; i < G_N_ELEMENTS(weights); i++)
+        op_add("attention_weights", weights[i].name, OP_BOTH, run_weights, &weights[i]);
+    op_add("attention_weights", "bad", OP_F32, bad_weights, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(windows); i++)
         op_add("window_attention", windows[i].name, OP_BOTH, run_window, &windows[i]);
 }

@@ -40,7 +40,7 @@ typedef struct {
     fusion_session *session;
     fusion_frame *frame;
     fusion_question *question;
-    gboolean partial, cancelled;
+    gboolean partial, cancelled, attention;
     fusion_answer_fn fn;
     void *user;
     GDestroyNotify destroy;
@@ -176,6 +176,10 @@ call(Request *r, const char *text, gboolean final, const GError *error)
         a.choices = choices;
         a.n_choices = n;
     }
+    static const float where[] = {1, 0.5, 0.25, 0};
+    static const fusion_attention attention = {2, where, 0.625, 0.5};
+    if (r->attention && final && !error)
+        a.attention = &attention;
     r->fn(&a, r->user);
 }
 
@@ -576,6 +580,7 @@ fusion_session_ask(fusion_session *s, fusion_frame *frame, const fusion_question
     r->frame = fusion_frame_ref(frame);
     r->question = fusion_question_new(question->text, (const char *const *) question->choices);
     r->partial = options->partial;
+    r->attention = options->attention;
     r->fn = fn;
     r->user = user;
     r->destroy = destroy;
@@ -619,6 +624,11 @@ fusion_answer_copy(const fusion_answer *a)
     c->choices = choices;
     c->token_ids = NULL;
     c->logprobs = NULL;
+    if (a->attention) {
+        fusion_attention *attention = g_memdup2(a->attention, sizeof *attention);
+        attention->values = g_memdup2(attention->values, 4 * sizeof *attention->values);
+        c->attention = attention;
+    }
     c->error = a->error ? g_error_copy(a->error) : NULL;
     return c;
 }
@@ -630,6 +640,9 @@ fusion_answer_free(fusion_answer *a)
         return;
     g_free((char *) a->question);
     g_free((char *) a->text);
+    if (a->attention)
+        g_free((float *) a->attention->values);
+    g_free((fusion_attention *) a->attention);
     for (uint32_t i = 0; a->choices && i < a->n_choices; i++)
         g_free(a->choices[i].label);
     g_free((gpointer) a->choices);

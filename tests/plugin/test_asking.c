@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Ways to ask fusionvqa, and when it asks by itself. */
+#include <cjson/cJSON.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <string.h>
@@ -327,6 +328,80 @@ prompt_file_states(void)
     g_rmdir(folder);
 }
 
+/* ---- where the model looked */
+
+static void
+assert_attention(GstBuffer *b /* taken */, const double place[4])
+{
+    const GstStructure *answer = answer_structure_on(b, 0);
+    const GValue *value = gst_structure_get_value(answer, "attention");
+    g_assert_nonnull(value);
+    const GstStructure *attention = gst_value_get_structure(value);
+    const GValue *values = gst_structure_get_value(attention, "values");
+    static const char *const sides[] = {"x", "y", "w", "h"};
+    static const double expected[] = {1, 0.5, 0.25, 0};
+    guint side;
+    double number;
+    g_assert_true(gst_structure_get_uint(attention, "side", &side));
+    g_assert_cmpuint(side, ==, 2);
+    g_assert_cmpuint(gst_value_array_get_size(values), ==, 4);
+    for (guint i = 0; i < 4; i++) {
+        g_assert_cmpfloat(g_value_get_double(gst_value_array_get_value(values, i)), ==,
+                          expected[i]);
+        g_assert_true(gst_structure_get_double(attention, sides[i], &number));
+        g_assert_cmpfloat_with_epsilon(number, place[i], 1e-9);
+    }
+    g_assert_true(gst_structure_get_double(attention, "share", &number));
+    g_assert_cmpfloat(number, ==, 0.625);
+    g_assert_true(gst_structure_get_double(attention, "aspect", &number));
+    g_assert_cmpfloat_with_epsilon(number, 4.0 / 3, 1e-9);
+
+    GstCustomMeta *meta = gst_buffer_get_custom_meta(b, "fusion-answer");
+    const char *text = gst_structure_get_string(gst_custom_meta_get_structure(meta), "json");
+    cJSON *json = cJSON_Parse(text);
+    const cJSON *object = cJSON_GetObjectItem(json, "attention");
+    g_assert_cmpint(cJSON_GetArraySize(cJSON_GetObjectItem(object, "values")), ==, 4);
+    g_assert_cmpfloat(cJSON_GetArrayItem(cJSON_GetObjectItem(object, "values"), 2)->valuedouble, ==,
+                      0.25);
+    g_assert_cmpint(cJSON_GetObjectItem(object, "side")->valueint, ==, 2);
+    g_assert_cmpfloat_with_epsilon(cJSON_GetObjectItem(object, "w")->valuedouble, place[2], 1e-9);
+    cJSON_Delete(json);
+    gst_buffer_unref(b);
+}
+
+/* Off: no such field. On: the grid and where it lies, of the whole frame, a zone, and a detection
+ * with the margin that the model saw around it. */
+static void
+attention(void)
+{
+    Vqa v;
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
+    GstBuffer *b = frame_through(&v, 1, 0);
+    g_assert_false(gst_structure_has_field(answer_structure_on(b, 0), "attention"));
+    GstCustomMeta *meta = gst_buffer_get_custom_meta(b, "fusion-answer");
+    g_assert_null(
+        strstr(gst_structure_get_string(gst_custom_meta_get_structure(meta), "json"), "attention"));
+    gst_buffer_unref(b);
+    g_object_set(v.element, "attention-map", TRUE, NULL);
+    assert_attention(frame_through(&v, 1, 100), (double[]){0, 0, 0.5, 0.5});
+    vqa_end(&v);
+
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", "frame-rate", 0, 1, "zone", "0.25,0.5,0.5,0.25",
+              "attention-map", TRUE, NULL);
+    gst_util_set_object_arg(G_OBJECT(v.element), "regions", "zone");
+    assert_attention(frame_through(&v, 1, 0), (double[]){0.25, 0.5, 0.25, 0.125});
+    vqa_end(&v);
+
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", "frame-rate", 0, 1, "region-margin", 0.5,
+              "attention-map", TRUE, NULL);
+    gst_util_set_object_arg(G_OBJECT(v.element), "regions", "detections");
+    b = frame_new(&v, 1, 0);
+    gst_buffer_add_video_region_of_interest_meta(b, "person", 8, 12, 8, 6);
+    gst_harness_push(v.h, b);
+    assert_attention(gst_harness_pull(v.h), (double[]){0.125, 0.375, 0.25, 0.25});
+    vqa_end(&v);
+}
+
 /* ---- zone */
 
 static void
@@ -600,6 +675,7 @@ main(int argc, char **argv)
     g_test_add_func("/rates/each", rates);
     g_test_add_func("/prompt-file/changes", prompt_file);
     g_test_add_func("/prompt-file/states", prompt_file_states);
+    g_test_add_func("/attention/places", attention);
     g_test_add_func("/zone/part", zone);
     g_test_add_func("/scene/cells", scene_cells);
     g_test_add_func("/scene/threshold", scene);

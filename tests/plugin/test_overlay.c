@@ -54,6 +54,28 @@ drawn(Overlay *o, const char *const *words)
     return gst_harness_pull(o->h);
 }
 
+/* A grey frame with one answer that says where it looked, after the overlay. */
+static GstBuffer *
+looked(Overlay *o, const fusion_attention *attention, const double shown[4], double aspect)
+{
+    GstBuffer *b = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&o->info), NULL);
+    gst_buffer_memset(b, 0, 128, -1);
+    g_autoptr(GPtrArray) answers =
+        g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+    VqaAnswerFields f = {.stream = "q",
+                         .question = "where?",
+                         .answer = "",
+                         .model = "nano",
+                         .utc = "",
+                         .attention = attention,
+                         .aspect = aspect};
+    memcpy(f.shown, shown, sizeof f.shown);
+    g_ptr_array_add(answers, vqa_answer_new(&f));
+    vqa_answers_attach(b, "q", answers, 0);
+    g_assert_cmpint(gst_harness_push(o->h, b), ==, GST_FLOW_OK);
+    return gst_harness_pull(o->h);
+}
+
 /* Bounds of what is not grey any more, in the first plane of a 4 byte or a planar format. */
 typedef struct {
     int left, top, right, bottom, n;
@@ -148,6 +170,170 @@ properties_show(void)
     b = drawn(&o, gate);
     g_assert_cmpint(changed(&o, b).right, >, confidence + 10);
     gst_buffer_unref(b);
+    overlay_end(&o);
+}
+
+/* A pixel of a BGR frame is grey 128 under the colour of this value. */
+static void
+assert_heat(const Overlay *o, GstBuffer *b, int x, int y, double value)
+{
+    const double alpha = 0.6 * value;
+    const double want[] = {128 * (1 - alpha), 128 * (1 - alpha) + 255 * alpha * (1 - value),
+                           128 * (1 - alpha) + 255 * alpha};
+    GstVideoFrame f;
+    g_assert_true(gst_video_frame_map(&f, &o->info, b, GST_MAP_READ));
+    const guint8 *p = (const guint8 *) GST_VIDEO_FRAME_PLANE_DATA(&f, 0) +
+                      y * GST_VIDEO_FRAME_PLANE_STRIDE(&f, 0) + x * 3;
+    for (int i = 0; i < 3; i++)
+        if (ABS(p[i] - want[i]) > 4) /* colours in 256 steps, blended in 8 bits */
+            g_error("pixel %d,%d: expected value %.3f (%.0f %.0f %.0f), found %u %u %u", x, y,
+                    value, want[0], want[1], want[2], p[0], p[1], p[2]);
+    gst_video_frame_unmap(&f);
+}
+
+static const double whole[] = {0, 0, 1, 1};
+static const float corner[] = {1, 0.5, 0.25, 0};
+static const fusion_attention quarters = {2, corner, 0.5, 1};
+
+/* The values at the middles of the cells, bilinear between them, nothing when it is off. */
+static void
+heat(void)
+{
+    Overlay o;
+    overlay_start(&o, "BGR", 320, 240);
+    GstBuffer *b = looked(&o, &quarters, whole, 4.0 / 3);
+    g_assert_cmpint(changed(&o, b).n, ==, 0);
+    gst_buffer_unref(b);
+    g_object_set(o.element, "heat-map", TRUE, NULL);
+    for (int again = 0; again < 2; again++) { /* the second one is kept from the first */
+        b = looked(&o, &quarters, whole, 4.0 / 3);
+        assert_heat(&o, b, 0, 0, 1); /* outside the outer middles the value goes on */
+        assert_heat(&o, b, 79, 59, 1);
+        assert_heat(&o, b, 319, 0, 0.5);
+        assert_heat(&o, b, 240, 60, 0.5);
+        assert_heat(&o, b, 80, 180, 0.25);
+        assert_heat(&o, b, 319, 239, 0);
+        assert_heat(&o, b, 160, 120, 0.4375);
+        assert_heat(&o, b, 160, 20, 0.75);
+        assert_heat(&o, b, 120, 60, 0.875);
+        gst_buffer_unref(b);
+    }
+    static const float other[] = {0, 0, 0, 1};
+    b = looked(&o, &(fusion_attention){2, other, 0.5, 1}, whole, 4.0 / 3);
+    assert_heat(&o, b, 0, 0, 0);
+    assert_heat(&o, b, 319, 239, 1);
+    gst_buffer_unref(b);
+    /* with the words over it */
+    b = drawn(&o, gate);
+    g_assert_cmpint(changed(&o, b).top, >, 200);
+    gst_buffer_unref(b);
+    g_object_set(o.element, "silent", TRUE, NULL);
+    b = looked(&o, &quarters, whole, 4.0 / 3);
+    g_assert_cmpint(changed(&o, b).n, ==, 0);
+    gst_buffer_unref(b);
+    overlay_end(&o);
+}
+
+/* Only where the model was shown something; and where the picture is, in a frame with bars. */
+static void
+heat_places(void)
+{
+    static const float one[] = {1};
+    static const fusion_attention all = {1, one, 1, 1}, part = {1, one, 1, 0.5};
+    static const struct {
+        int width, height;
+        const fusion_attention *attention;
+        double shown[4], aspect;
+        Bounds bounds;
+    } places[] = {
+        {320, 240, &all, {0, 0, 1, 1}, 4.0 / 3, {0, 0, 319, 239, 320 * 240}},
+        {320, 240, &all, {0.5, 0, 0.5, 1}, 4.0 / 3, {160, 0, 319, 239, 160 * 240}},
+        {320, 240, &all, {0.25, 0.5, 0.5, 0.25}, 4.0 / 3, {80, 120, 239, 179, 160 * 60}},
+        {320, 240, &part, {0.25, 0.5, 0.5, 0.25}, 4.0 / 3, {80, 120, 159, 149, 80 * 30}},
+        {320, 240, &all, {0, 0, 1, 1}, 0, {0, 0, 319, 239, 320 * 240}},
+        /* bars above and below, left and right; a zone in it */
+        {320, 240, &all, {0, 0, 1, 1}, 16.0 / 9, {0, 30, 319, 209, 320 * 180}},
+        {320, 180, &all, {0, 0, 1, 1}, 4.0 / 3, {40, 0, 279, 179, 240 * 180}},
+        {320, 180, &all, {0.5, 0.5, 0.5, 0.5}, 4.0 / 3, {160, 90, 279, 179, 120 * 90}},
+        /* rounded to whole pixels, not bars */
+        {322, 240, &all, {0, 0, 1, 1}, 4.0 / 3, {0, 0, 321, 239, 322 * 240}},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
+        Overlay o;
+        overlay_start(&o, "BGR", places[i].width, places[i].height);
+        g_object_set(o.element, "heat-map", TRUE, NULL);
+        GstBuffer *b = looked(&o, places[i].attention, places[i].shown, places[i].aspect);
+        Bounds r = changed(&o, b), w = places[i].bounds;
+        g_test_message("%u: %d %d %d %d (%d)", i, r.left, r.top, r.right, r.bottom, r.n);
+        g_assert_cmpint(ABS(r.left - w.left), <=, 1);
+        g_assert_cmpint(ABS(r.top - w.top), <=, 1);
+        g_assert_cmpint(ABS(r.right - w.right), <=, 1);
+        g_assert_cmpint(ABS(r.bottom - w.bottom), <=, 1);
+        g_assert_cmpint(ABS(r.n - w.n), <=, 2 * (320 + 240));
+        assert_heat(&o, b, (w.left + w.right) / 2, (w.top + w.bottom) / 2, 1);
+        gst_buffer_unref(b);
+        overlay_end(&o);
+    }
+}
+
+/* Two answers: the larger value; metadata that makes no sense: nothing. */
+static void
+heat_odd(void)
+{
+    static const float left[] = {1, 0, 1, 0}, right[] = {0, 0.5, 0, 0.5};
+    static const fusion_attention two[] = {{2, left, 0.5, 1}, {2, right, 0.5, 1}};
+    Overlay o;
+    overlay_start(&o, "BGR", 320, 240);
+    g_object_set(o.element, "heat-map", TRUE, NULL);
+    GstBuffer *b = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&o.info), NULL);
+    gst_buffer_memset(b, 0, 128, -1);
+    g_autoptr(GPtrArray) answers =
+        g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+    for (guint i = 0; i < 2; i++)
+        g_ptr_array_add(answers, vqa_answer_new(&(VqaAnswerFields){.stream = "q",
+                                                                   .question = "",
+                                                                   .answer = "",
+                                                                   .model = "",
+                                                                   .utc = "",
+                                                                   .shown = {0, 0, 1, 1},
+                                                                   .attention = &two[i]}));
+    vqa_answers_attach(b, "q", answers, 0);
+    g_assert_cmpint(gst_harness_push(o.h, b), ==, GST_FLOW_OK);
+    b = gst_harness_pull(o.h);
+    assert_heat(&o, b, 10, 120, 1);
+    assert_heat(&o, b, 310, 120, 0.5);
+    gst_buffer_unref(b);
+
+    static const char *const bad[] = {
+        "attention, side=(uint)0, x=0.0, y=0.0, w=1.0, h=1.0, values=(double)<>;",
+        "attention, side=(uint)2, x=0.0, y=0.0, w=1.0, h=1.0, values=(double)<1.0, 1.0, 1.0>;",
+        "attention, side=(uint)65536, x=0.0, y=0.0, w=1.0, h=1.0, values=(double)<>;",
+        "attention, side=(uint)1, x=0.5, y=0.0, w=1.0, h=1.0, values=(double)<1.0>;",
+        "attention, side=(uint)1, x=0.0, y=0.0, w=0.0, h=1.0, values=(double)<1.0>;",
+        "attention, side=(uint)1, x=-1.0, y=0.0, w=1.0, h=1.0, values=(double)<1.0>;",
+        "attention, side=(uint)1, x=0.0, y=0.0, w=1.0, h=1.0, values=(string)<a>;",
+        "attention, side=(uint)1, values=(double)<1.0>;",
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GstStructure) attention = gst_structure_from_string(bad[i], NULL);
+        g_assert_nonnull(attention);
+        GstStructure *answer = gst_structure_new("fusion-answer", "answer", G_TYPE_STRING, "",
+                                                 "attention", GST_TYPE_STRUCTURE, attention, NULL);
+        GValue array = G_VALUE_INIT, value = G_VALUE_INIT;
+        gst_value_array_init(&array, 1);
+        g_value_init(&value, GST_TYPE_STRUCTURE);
+        g_value_take_boxed(&value, answer);
+        gst_value_array_append_and_take_value(&array, &value);
+        b = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&o.info), NULL);
+        gst_buffer_memset(b, 0, 128, -1);
+        gst_structure_take_value(
+            gst_custom_meta_get_structure(gst_buffer_add_custom_meta(b, VQA_ANSWER_META)),
+            "answers", &array);
+        g_assert_cmpint(gst_harness_push(o.h, b), ==, GST_FLOW_OK);
+        b = gst_harness_pull(o.h);
+        g_assert_cmpint(changed(&o, b).n, ==, 0);
+        gst_buffer_unref(b);
+    }
     overlay_end(&o);
 }
 
@@ -305,6 +491,9 @@ main(int argc, char **argv)
     g_test_add_func("/overlay/fits-any-frame", fits_any_frame);
     g_test_add_func("/overlay/attaches", attaches);
     g_test_add_func("/overlay/negotiates-formats", negotiates_formats);
+    g_test_add_func("/overlay/heat/values", heat);
+    g_test_add_func("/overlay/heat/places", heat_places);
+    g_test_add_func("/overlay/heat/odd", heat_odd);
     g_test_add_func("/overlay/dump", dump);
     return support_run();
 }

@@ -5,12 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One query head over `keys` key heads, `step` floats apart. */
+/* What one query head gives each of `keys` key heads, `step` floats apart. */
 static void
-one(const float *q, const float *k, const float *v, size_t keys, size_t step, size_t dim,
-    double scale, bool mean, double *out)
+probabilities(const float *q, const float *k, size_t keys, size_t step, size_t dim, double scale,
+              bool mean, double *p)
 {
-    double *p = calloc(keys + 1, sizeof(double));
     double top = -INFINITY, sum = 0;
 
     for (size_t j = 0; j < keys; j++) {
@@ -21,10 +20,21 @@ one(const float *q, const float *k, const float *v, size_t keys, size_t step, si
     }
     for (size_t j = 0; j < keys; j++)
         sum += p[j] = exp(p[j] - top);
+    for (size_t j = 0; j < keys; j++)
+        p[j] /= sum;
+}
+
+static void
+one(const float *q, const float *k, const float *v, size_t keys, size_t step, size_t dim,
+    double scale, bool mean, double *out)
+{
+    double *p = calloc(keys + 1, sizeof(double));
+
+    probabilities(q, k, keys, step, dim, scale, mean, p);
     memset(out, 0, dim * sizeof(double));
     for (size_t j = 0; j < keys; j++)
         for (size_t d = 0; d < dim; d++)
-            out[d] += p[j] / sum * v[j * step + d];
+            out[d] += p[j] * v[j * step + d];
     free(p);
 }
 
@@ -45,6 +55,22 @@ ref_attention(const ref_attention_args *a, double *out)
                     i >= a->mean_from, out + q_at);
             }
         }
+    }
+}
+
+void
+ref_attention_weights(const ref_attention_args *a, double *out)
+{
+    const size_t q_step = a->heads * a->head_dim, kv_step = a->kv_heads * a->head_dim;
+
+    memset(out, 0, a->q_len * a->heads * a->kv_len * sizeof(double));
+    for (size_t i = 0; i < a->q_len; i++) {
+        size_t keys = a->causal ? a->pos + i + 1 : a->kv_valid;
+        keys = keys < a->kv_len ? keys : a->kv_len;
+        for (size_t h = 0; h < a->heads; h++)
+            probabilities(a->q + i * q_step + h * a->head_dim,
+                          a->k + h / (a->heads / a->kv_heads) * a->head_dim, keys, kv_step,
+                          a->head_dim, a->scale, false, out + (i * a->heads + h) * a->kv_len);
     }
 }
 

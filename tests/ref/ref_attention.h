@@ -20,6 +20,10 @@ typedef struct {
  * that. */
 void ref_attention(const ref_attention_args *args, double *out);
 
+/* The probabilities alone (v is not used): one batch, out [q_len * heads, kv_len], zeros where no key is
+ * seen. */
+void ref_attention_weights(const ref_attention_args *args, double *out);
+
 /* Query row i sees the keys of window i % windows. */
 void ref_window_attention(const float *q, const float *k, const float *v, size_t rows,
                           size_t windows, size_t window, size_t heads, size_t head_dim,

@@ -33,6 +33,7 @@ struct net_state {
     float *logits;
     net_tap_fn tap;
     void *tap_user;
+    bool attention;
 };
 
 static GMutex lock;
@@ -633,6 +634,7 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
     }
     if (cancelled(cancel, error))
         return false;
+    s->attention = p->attention;
     s->prompt = net_prompt_length(s->model, p, 16);
     g_assert_cmpuint(s->prompt, <=, s->max_context);
     g_array_set_size(s->answer, 0);
@@ -732,6 +734,15 @@ void
 net_frame_get_times(const net_frame *f, net_times *t)
 {
     *t = (net_times){.preprocess_ms = 1, .global_ms = 2};
+}
+
+/* A corner of the picture. */
+const net_attention *
+net_state_attention(const net_state *s)
+{
+    static const float values[] = {1, 0.5, 0.25, 0};
+    static const net_attention map = {2, values, 0.5, 0.875};
+    return s->attention ? &map : NULL;
 }
 
 void

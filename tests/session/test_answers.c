@@ -57,6 +57,32 @@ ask_plain(fixture *f, const char *question)
     return ask_wait(f->session, 1, q, &f->options, f->answers);
 }
 
+/* Only who asks for it gets it, with the last call alone; a copy has its own. */
+static void
+test_attention(fixture *f, gconstpointer data)
+{
+    will_say("red");
+    g_assert_null(ask_plain(f, "What colour?")->attention);
+    f->options.attention = true;
+    g_autoptr(fusion_answer) a = fusion_answer_copy(ask_plain(f, "What colour?"));
+    g_assert_no_error(a->error);
+    g_assert_nonnull(a->attention);
+    g_assert_cmpuint(a->attention->side, ==, 2);
+    g_assert_cmpmem(a->attention->values, 4 * sizeof(float), ((float[]){1, 0.5, 0.25, 0}),
+                    4 * sizeof(float));
+    g_assert_cmpfloat(a->attention->share, ==, 0.5);
+    g_assert_cmpfloat(a->attention->covered, ==, 0.875);
+
+    f->options.partial = true;
+    ask_plain(f, "What colour?");
+    g_assert_cmpuint(f->answers->partial->len, >, 0);
+    for (guint i = 0; i < f->answers->partial->len; i++)
+        g_assert_null(((fusion_answer *) g_ptr_array_index(f->answers->partial, i))->attention);
+    g_autoptr(fusion_question) q =
+        fusion_question_new("Which?", (const char *const[]){"red", "blue", NULL});
+    g_assert_nonnull(ask_wait(f->session, 1, q, &f->options, f->answers)->attention);
+}
+
 static void
 test_text(fixture *f, gconstpointer data)
 {
@@ -467,5 +493,6 @@ main(int argc, char **argv)
     ADD("/answer/tap", test_tap);
     ADD("/answer/follow-up", test_follow_up);
     ADD("/answer/copy", test_copy);
+    ADD("/answer/attention", test_attention);
     return g_test_run();
 }

@@ -79,7 +79,8 @@ class DecoderAttention(nn.Module):
             self.v_proj = nn.Linear(c.width, rows[2], bias=False)
         self.o_proj = nn.Linear(rows[0], c.width, bias=False)
 
-    def forward(self, x, cos, sin, bias, cache):
+    def forward(self, x, cos, sin, bias, cache, weights=None):
+        """`weights`, a list, receives what the last row attends to: [B, heads, rows], f32"""
         c = self.c
         if c.fused:
             q, k, v = self.qkv_proj(x).split(self.rows, -1)
@@ -95,6 +96,9 @@ class DecoderAttention(nn.Module):
         if c.kv_heads != c.heads:
             k = k.repeat_interleave(c.heads // c.kv_heads, 1)
             v = v.repeat_interleave(c.heads // c.kv_heads, 1)
+        if weights is not None:
+            scores = q[:, :, -1:].float() @ k.float().transpose(-1, -2) * c.head_dim ** -0.5
+            weights.append(scores.softmax(-1)[:, :, 0])
         return self.o_proj(join_heads(attention(q, k, v, bias)))
 
 
@@ -125,8 +129,8 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = RmsNorm(c.width, c.eps)
         self.mlp = SwiGlu(c)
 
-    def forward(self, x, cos, sin, bias, cache=None):
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, bias, cache)
+    def forward(self, x, cos, sin, bias, cache=None, weights=None):
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, bias, cache, weights)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 

@@ -110,18 +110,18 @@ class FusionModel(nn.Module):
         self._rotary[long_range] = cos, sin = cos.to(device), sin.to(device)
         return cos[:length], sin[:length]
 
-    def prefill(self, x, turns=(), pairs=None, keep=None, caches=None, trace=None, reach=0):
+    def prefill(self, x, turns=(), pairs=None, keep=None, caches=None, trace=None, reach=0, weights=None):
         """x [B, S, D]; `turns` lists (first latent row, last prompt row) per question, each an int or
         [B]; `pairs` keys and values per alignment layer; `keep` [B, S]
         bool hides rows as keys; `reach` as in rotary. Returns the hidden state after the final norm
         [B, S, D]. `trace`, a dict, receives the rows after each decoder layer and the latent rows after
-        each alignment layer."""
+        each alignment layer; `weights`, a list, what the last row attends to in each decoder layer."""
         cos, sin = self.rotary(x.shape[1], reach)
         bias = causal_bias(x.shape[1], 0, x.device, keep)
         after = self.config.alignment_after() if turns else {}
         rows = torch.arange(x.shape[0], device=x.device)
         for i, layer in enumerate(self.model.layers):
-            x = layer(x, cos, sin, bias, None if caches is None else caches[i])
+            x = layer(x, cos, sin, bias, None if caches is None else caches[i], weights)
             if trace is not None:
                 trace["decoder_%d" % i] = x
             if i not in after:
@@ -201,11 +201,16 @@ class FusionModel(nn.Module):
             push(latents.to(image.dtype))
             push(embed(torch.tensor([after])))
             turns.append((first, length - 1))
-        trace = {}
+        trace, weights = {}, []
         caches = [[] for _ in self.model.layers]
         reach = length + reserve
-        hidden = self.prefill(torch.cat(parts, 1), turns, pairs, caches=caches, trace=trace, reach=reach)
+        hidden = self.prefill(torch.cat(parts, 1), turns, pairs, caches=caches, trace=trace, reach=reach,
+                              weights=weights)
         out.update((name, rows[0]) for name, rows in trace.items())
+        # Where it looks: the last token at the image tokens, mean over the heads of all layers but the first quarter.
+        first, n = len(pieces[0]), image.shape[1]
+        mean = torch.stack(weights[len(weights) // 4:]).mean((0, 2))[0]
+        out["attention_map"] = mean[first:first + n].view(int(n ** 0.5), -1)
         out["prefill_hidden"] = hidden[0]
         logits = self.lm_head(hidden[:, -1]).float()
         out["prefill_logits"] = logits[0]
