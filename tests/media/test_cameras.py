@@ -233,6 +233,19 @@ def test_stream_reconnects(folder):
         assert sum(value > 110 for value in corner) > 60, pts
 
 
+def test_stream_of_a_camera_that_hangs(folder):
+    """It neither sends nor closes the connection, and later comes to itself."""
+    port = free_port()
+    with Camera(port) as camera, Stream("rtsp://127.0.0.1:%d/camera" % port, "say hello", "--timeout", "2") as stream:
+        stream.wait_for("say hello  hello", 2)
+        camera.process.send_signal(signal.SIGSTOP)
+        stream.wait_for("camera lost: no frame for 2 s")
+        camera.process.send_signal(signal.SIGCONT)
+        stream.wait_for("connected", 2)
+        stream.wait_for("say hello  hello", stream.count("say hello  hello") + 2)
+        assert stream.end(signal.SIGTERM) == 0, stream.lines
+
+
 def test_stream_over_rtsp(folder):
     """The camera's picture with answers, served over RTSP, while the camera is there and when it is not."""
     need("openh264enc", "openh264dec", "intervideosink")
