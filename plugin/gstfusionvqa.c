@@ -19,12 +19,10 @@
 GST_DEBUG_CATEGORY(gst_fusion_vqa_debug);
 #define GST_CAT_DEFAULT gst_fusion_vqa_debug
 
-#define CAPS GST_VIDEO_CAPS_MAKE(GST_VIDEO_FORMATS_ALL)
-
 static GstStaticPadTemplate sink_template =
-    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(CAPS));
+    GST_STATIC_PAD_TEMPLATE("sink", GST_PAD_SINK, GST_PAD_ALWAYS, GST_STATIC_CAPS(VQA_FRAME_CAPS));
 static GstStaticPadTemplate src_template =
-    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(CAPS));
+    GST_STATIC_PAD_TEMPLATE("src", GST_PAD_SRC, GST_PAD_ALWAYS, GST_STATIC_CAPS(VQA_FRAME_CAPS));
 static GstStaticPadTemplate text_template = GST_STATIC_PAD_TEMPLATE(
     "text", GST_PAD_SRC, GST_PAD_REQUEST, GST_STATIC_CAPS("text/x-raw, format=(string)utf8"));
 
@@ -110,6 +108,27 @@ questions_due(GstFusionVqa *self, GstClockTime running_time)
     return due;
 }
 
+/* With the lock, which is dropped meanwhile. Here and now, since the next elements may do with the
+ * frame's memory what they want as soon as they have it. */
+static void
+make_readable(GstFusionVqa *self, VqaJob *job)
+{
+    g_mutex_unlock(&self->lock);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GstCaps) caps = gst_pad_get_current_caps(self->sink);
+    GstBuffer *readable = NULL;
+    if (!self->copy && caps)
+        self->copy = vqa_frame_copy_new(GST_ELEMENT(self), self->sink, caps, &error);
+    if (self->copy)
+        readable = vqa_frame_copy_read(self->copy, job->buffer, &error);
+    g_mutex_lock(&self->lock);
+    if (!readable)
+        job->unreadable = g_strdup(error ? error->message : "the stream has no caps");
+    else
+        gst_buffer_replace(&job->buffer, readable);
+    gst_clear_buffer(&readable);
+}
+
 /* With the lock: the job of this frame, put in the pending slot, or NULL if it is not chosen. */
 static VqaJob *
 choose(GstFusionVqa *self, GstBuffer *buffer, GstClockTime running_time)
@@ -150,6 +169,8 @@ choose(GstFusionVqa *self, GstBuffer *buffer, GstClockTime running_time)
     g_ptr_array_extend_and_steal(job->questions, g_steal_pointer(&self->asks));
     self->asks = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
     self->counters.chosen++;
+    if (self->needs_copy)
+        make_readable(self, job);
     self->pending = vqa_job_ref(job);
     g_cond_broadcast(&self->cond);
     return job;
@@ -328,14 +349,16 @@ set_caps(GstFusionVqa *self, GstEvent *event)
     GstCaps *caps;
     GstVideoInfo info;
     gst_event_parse_caps(event, &caps);
-    if (!gst_video_info_from_caps(&info, caps)) {
+    if (!vqa_frame_info(caps, &info)) {
         GST_ELEMENT_ERROR(self, STREAM, FORMAT, ("Not video that can be read"),
                           ("caps %" GST_PTR_FORMAT, caps));
         return FALSE;
     }
+    g_clear_pointer(&self->copy, vqa_frame_copy_free);
     g_mutex_lock(&self->lock);
     self->info = info;
     self->have_info = TRUE;
+    self->needs_copy = vqa_frame_needs_copy(caps);
     g_mutex_unlock(&self->lock);
     return TRUE;
 }
@@ -514,7 +537,15 @@ sink_query(GstPad *pad, GstObject *parent, GstQuery *query)
         ask_for_more_buffers(query);
         return TRUE;
     }
-    return gst_pad_query_default(pad, parent, query);
+    if (!gst_pad_query_default(pad, parent, query))
+        return FALSE;
+    if (GST_QUERY_TYPE(query) == GST_QUERY_CAPS) {
+        GstCaps *caps;
+        gst_query_parse_caps_result(query, &caps);
+        g_autoptr(GstCaps) sorted = vqa_frame_caps_sorted(gst_caps_ref(caps));
+        gst_query_set_caps_result(query, sorted);
+    }
+    return TRUE;
 }
 
 /* The captions pad has no counterpart on the sink side. */
@@ -617,6 +648,8 @@ change_state(GstElement *element, GstStateChange transition)
     if (transition == GST_STATE_CHANGE_PAUSED_TO_READY ||
         (transition == GST_STATE_CHANGE_READY_TO_PAUSED && result == GST_STATE_CHANGE_FAILURE))
         vqa_close(self);
+    if (transition == GST_STATE_CHANGE_PAUSED_TO_READY)
+        g_clear_pointer(&self->copy, vqa_frame_copy_free);
     return result;
 }
 

@@ -7,6 +7,7 @@
 #include "alertrule.h"
 #include "framechoice.h"
 #include "frameimage.h"
+#include "framememory.h"
 #include "fusion.h"
 #include "promptfile.h"
 #include "rider.h"
@@ -50,7 +51,8 @@ typedef struct {
 /* A frame that is asked about. Counted; its counters are under the element's lock. */
 typedef struct {
     gatomicrefcount refs;
-    GstBuffer *buffer; /* until the picture is made */
+    GstBuffer *buffer; /* until the picture is made; where it cannot be read, a copy that can */
+    char *unreadable;  /* why there is none, or NULL */
     GstVideoInfo info;
     guint64 seq;   /* number of the frame */
     guint64 epoch; /* of the element when it was chosen: a flush makes what is older void */
@@ -133,6 +135,8 @@ struct _GstFusionVqa {
 
     GstVideoInfo info; /* streaming thread writes with the lock */
     gboolean have_info;
+    VqaFrameCopy *copy; /* the streaming thread's alone, or NULL */
+    gboolean needs_copy;
     GstSegment segment;
     VqaFrameChoice choice;
     VqaRider rider;

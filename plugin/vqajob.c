@@ -68,6 +68,7 @@ vqa_job_unref(VqaJob *job)
     g_clear_pointer(&job->detections, g_array_unref);
     g_clear_pointer(&job->pixels, g_bytes_unref);
     g_free(job->utc);
+    g_free(job->unreadable);
     g_free(job);
 }
 

@@ -285,6 +285,10 @@ fail_part(GstFusionVqa *self, VqaJob *job, guint n, const char *why)
 static fusion_frame *
 convert(GstFusionVqa *self, const VqaJob *job, const double region[4], GError **error)
 {
+    if (job->unreadable) {
+        g_set_error_literal(error, FUSION_ERROR, FUSION_ERROR_FAILED, job->unreadable);
+        return NULL;
+    }
     gint64 begin = g_get_monotonic_time();
     fusion_frame *frame =
         vqa_frame_image_convert(&self->image, job->buffer, &job->info, region, error);
