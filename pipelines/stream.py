@@ -18,12 +18,19 @@ from gi.repository import GLib, Gst  # noqa: E402
 MOST_SECONDS = 30   # between two attempts to connect
 
 
+def size(text):
+    width, height = (int(n) for n in text.split("x"))
+    if width < 16 or height < 16 or width % 2 or height % 2:
+        raise ValueError    # argparse says which option
+    return width, height
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="pipelines/stream", description=__doc__)
     parser.add_argument("source", help="rtsp:// or another address, camera device, or file")
     parser.add_argument("questions", help="QUESTION || QUESTION")
     parser.add_argument("out", nargs="?", default="", help="folder for HLS, or rtsp://0.0.0.0:8554/answers")
-    parser.add_argument("--size", default="640x360", help="of the output (%(default)s)")
+    parser.add_argument("--size", type=size, default="640x360", help="of the output, both even (%(default)s)")
     parser.add_argument("--rate", type=int, default=15, help="frames a second of the output (%(default)s)")
     parser.add_argument("--bitrate", type=int, default=1000, help="of the output, in kbit/s (%(default)s)")
     parser.add_argument("--frame-rate", default="1/1", help="frames asked about a second (%(default)s)")
@@ -78,9 +85,8 @@ class Stream:
     # -- the output
 
     def output(self):
-        width, height = self.args.size.split("x")
-        caps = "video/x-raw,format=I420,width=%s,height=%s,framerate=%d/1,pixel-aspect-ratio=1/1" % (
-            width, height, self.args.rate)
+        caps = "video/x-raw,format=I420,width=%d,height=%d,framerate=%d/1,pixel-aspect-ratio=1/1" % (
+            *self.args.size, self.args.rate)
         # Whatever the camera changes, viewers see one size and rate; nothing makes up for its absence.
         shaped = "videoconvert ! videoscale ! videorate max-duplication-time=1000000000 ! %s" % caps
         out = self.args.out
@@ -249,7 +255,11 @@ def main():
     if Gst.ElementFactory.find("fusionvqa") is None:
         sys.exit("pipelines/stream: GStreamer does not find the element fusionvqa: run pipelines/stream, which sets "
                  "GST_PLUGIN_PATH, or install the plugin with 'meson install -C build'")
-    Stream(args).run()
+    try:
+        stream = Stream(args)
+    except GLib.Error as error:
+        sys.exit("pipelines/stream: " + error.message)
+    stream.run()
 
 
 if __name__ == "__main__":

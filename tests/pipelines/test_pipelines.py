@@ -147,8 +147,10 @@ def test_stream(folder):
 
 
 def test_stream_says_what_is_wrong(folder):
-    for source, words in (("/nonexistent.webm", "/nonexistent.webm"), (os.path.join(folder, "x"), "no such file")):
-        done = subprocess.run([script("stream"), source, "q"], env=environment(), text=True, capture_output=True,
+    for arguments, words in ((("/nonexistent.webm", "q"), "/nonexistent.webm: no such file"),
+                             ((CLIP, "q", "--size", "large"), "--size"), ((CLIP, "q", "--size", "641x360"), "--size"),
+                             ((CLIP, "q", "--frame-rate", "often"), "frame-rate")):
+        done = subprocess.run([script("stream"), *arguments], env=environment(), text=True, capture_output=True,
                               timeout=60)
         assert done.returncode != 0 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
 
