@@ -150,6 +150,7 @@ batch_step(core *c)
         states[i] = c->engine.states[members[i]->slot];
         tokens[i] = g_array_index(members[i]->ids, uint32_t, members[i]->ids->len - 1);
     }
+    c->widest = MAX(c->widest, n);
     gint64 begun_us = g_get_monotonic_time();
     bool ok = n == 0 || net_decode_batch(states, tokens, n, cancel, outs, &error);
     c->stepped_us = g_get_monotonic_time();

@@ -24,14 +24,15 @@ take_from(core *c, fusion_session *s)
     return r;
 }
 
-/* With the lock: the request that a session may begin now, or NULL. The last free state is for one
- * that has none: however much another asks, who comes new need not wait for the end of an answer.
- */
+/* With the lock: the request that a session may begin now, or NULL. The last free state is not for
+ * one that has half of them: however much it asks, who comes new need not wait for the end of an
+ * answer. */
 static request *
 may_begin(const core *c, fusion_session *s)
 {
-    uint32_t free = c->engine.n_states - c->n_runs, begun = g_queue_get_length(&s->running);
-    if (begun && (free <= 1 || begun >= NET_MAX_STATES))
+    uint32_t states = c->engine.n_states, begun = g_queue_get_length(&s->running);
+    bool last = states - c->n_runs <= 1;
+    if (begun && ((last && begun >= states / 2) || begun >= NET_MAX_STATES))
         return NULL;
     return g_queue_peek_head(&s->queue);
 }

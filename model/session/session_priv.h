@@ -126,6 +126,7 @@ struct core {
     engine engine;
     run *runs[NET_MAX_STATES]; /* free answers on their way, each with a state; oldest first */
     uint32_t n_runs;
+    uint32_t widest;   /* answers in the widest step so far; for tests */
     GPtrArray *held;   /* run: complete, but an earlier one of its session is not */
     gint64 stepped_us; /* end of the latest decoding step */
     frame_slot slots[FRAME_SLOTS];

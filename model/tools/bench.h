@@ -50,10 +50,19 @@ const char *bench_table_name(ops_table table);
 /* The middle of n values, which are sorted in place. */
 double bench_median(double *v, unsigned n);
 
+/* Answers a second with `in_flight` of them on their way, as the scheduler has them: each about a frame of its
+ * own, a prefill and then a step of all, over and over; the best of a few runs. step_ms: such a step. */
+typedef struct {
+    uint32_t in_flight;
+    double answers_per_s, step_ms;
+} bench_flight;
+
 /* Milliseconds of an answer of 8 tokens about a 640 x 480 picture, by stage; medians. */
 typedef struct {
     double preprocess_ms, global_ms, guided_ms, prefill_ms, decode_ms_per_token, answer_ms;
     unsigned answers;       /* how many were measured */
+    bench_flight flights[4]; /* with 1, 2, 4 and 8 answers on their way, as many as fit the device */
+    unsigned n_flights;
     uint32_t prompt_tokens; /* positions of the prompt */
 } bench_stages;
 

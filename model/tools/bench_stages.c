@@ -10,6 +10,7 @@
 #define ANSWER_TOKENS 8
 #define WIDTH 640
 #define HEIGHT 480
+#define CONTEXT 2048
 
 /* What the published checkpoints' config.json say, as far as sizes go; the encoders follow from
  * their names. */
@@ -116,43 +117,55 @@ median_of(const sample *samples, unsigned n, size_t member)
     return bench_median(v, n);
 }
 
+/* What is asked: a gradient with noise, as the time does not depend on what is seen, and a
+ * question. */
+typedef struct {
+    uint8_t *pixels;
+    net_image image;
+    uint32_t ids[12];
+    net_piece pieces[5];
+    net_prompt prompt;
+} bench_question;
+
+static void
+question_init(bench_question *q, const net_config *c)
+{
+    q->pixels = g_malloc((size_t) WIDTH * HEIGHT * 4);
+    g_autoptr(GRand) rand = g_rand_new_with_seed(1);
+    for (size_t i = 0; i < (size_t) WIDTH * HEIGHT * 4; i++)
+        q->pixels[i] = (uint8_t) (i / WIDTH / 16 + (g_rand_int(rand) & 15));
+    q->image = (net_image){q->pixels, WIDTH, HEIGHT, WIDTH * 4};
+    for (unsigned i = 0; i < G_N_ELEMENTS(q->ids); i++)
+        q->ids[i] = (i * 37 + 11) % c->llm.vocab;
+    const net_piece pieces[] = {
+        {NET_PIECE_TOKENS, q->ids, 2, false}, {NET_PIECE_IMAGE, NULL, 0, false},
+        {NET_PIECE_TOKENS, q->ids, 2, false}, {NET_PIECE_LATENTS, NULL, 0, false},
+        {NET_PIECE_TOKENS, q->ids, 12, true},
+    };
+    memcpy(q->pieces, pieces, sizeof pieces);
+    q->prompt = (net_prompt){q->ids, 8, q->pieces, G_N_ELEMENTS(pieces), 0, 0};
+}
+
 static bool
-measure(net_model *m, bench_stages *r, GError **error)
+measure(net_model *m, const bench_question *q, bench_stages *r, GError **error)
 {
     const net_config *c = net_model_config(m);
     g_autoptr(net_frame) f = net_frame_new(m, c->align.default_q, error);
     if (!f)
         return false;
-    g_autoptr(net_state) s = net_state_new(m, 2048, error);
+    g_autoptr(net_state) s = net_state_new(m, CONTEXT, error);
     if (!s)
         return false;
-
-    /* A gradient with noise: the time does not depend on what is seen. */
-    g_autofree uint8_t *pixels = g_malloc((size_t) WIDTH * HEIGHT * 4);
-    g_autoptr(GRand) rand = g_rand_new_with_seed(1);
-    for (size_t i = 0; i < (size_t) WIDTH * HEIGHT * 4; i++)
-        pixels[i] = (uint8_t) (i / WIDTH / 16 + (g_rand_int(rand) & 15));
-    const net_image image = {pixels, WIDTH, HEIGHT, WIDTH * 4};
-
-    uint32_t ids[12];
-    for (unsigned i = 0; i < G_N_ELEMENTS(ids); i++)
-        ids[i] = (i * 37 + 11) % c->llm.vocab;
-    const net_piece pieces[] = {
-        {NET_PIECE_TOKENS, ids, 2, false}, {NET_PIECE_IMAGE, NULL, 0, false},
-        {NET_PIECE_TOKENS, ids, 2, false}, {NET_PIECE_LATENTS, NULL, 0, false},
-        {NET_PIECE_TOKENS, ids, 12, true},
-    };
-    const net_prompt prompt = {ids, 8, pieces, G_N_ELEMENTS(pieces), 0};
-    r->prompt_tokens = net_prompt_length(m, &prompt, c->align.default_q);
+    r->prompt_tokens = net_prompt_length(m, &q->prompt, c->align.default_q);
 
     /* The first answer compiles shaders. Then as many as a minute allows, twenty at the most. */
     sample samples[20];
-    if (!answer_once(f, s, &image, &prompt, &samples[0], error))
+    if (!answer_once(f, s, &q->image, &q->prompt, &samples[0], error))
         return false;
     gint64 until = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
     unsigned n = 0;
     while (n < G_N_ELEMENTS(samples) && (n == 0 || g_get_monotonic_time() < until))
-        if (!answer_once(f, s, &image, &prompt, &samples[n++], error))
+        if (!answer_once(f, s, &q->image, &q->prompt, &samples[n++], error))
             return false;
     r->answers = n;
     r->preprocess_ms = median_of(samples, n, G_STRUCT_OFFSET(sample, preprocess));
@@ -164,6 +177,97 @@ measure(net_model *m, bench_stages *r, GError **error)
     return true;
 }
 
+/* ---- several at once ----------------------------------------------------------------------- */
+
+typedef struct {
+    net_frame *frame;
+    net_state *states[NET_MAX_STATES];
+    uint32_t tokens[NET_MAX_STATES], done[NET_MAX_STATES]; /* 0: nobody's state */
+} flight;
+
+/* A round: who is next, if a state is free, then a step of all. *answers: complete so far. */
+static bool
+fly(flight *f, uint32_t n, const bench_question *q, unsigned *answers, double *step_ms,
+    GError **error)
+{
+    net_state *states[NET_MAX_STATES];
+    net_output outs[NET_MAX_STATES], out;
+    uint32_t tokens[NET_MAX_STATES], who[NET_MAX_STATES], k = 0, next = 0;
+
+    while (next < n && f->done[next])
+        next++;
+    if (next < n) {
+        if (!net_frame_encode(f->frame, &q->image, NULL, error) ||
+            !net_prefill(f->states[next], f->frame, &q->prompt, NULL, &out, error))
+            return false;
+        f->tokens[next] = out.argmax;
+        f->done[next] = 1;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (!f->done[i])
+            continue;
+        who[k] = i;
+        states[k] = f->states[i];
+        tokens[k++] = f->tokens[i];
+    }
+    gint64 start = g_get_monotonic_time();
+    if (!net_decode_batch(states, tokens, k, NULL, outs, error))
+        return false;
+    *step_ms = (double) (g_get_monotonic_time() - start) / 1000;
+    for (uint32_t j = 0; j < k; j++) {
+        f->tokens[who[j]] = outs[j].argmax;
+        if (++f->done[who[j]] == ANSWER_TOKENS) {
+            f->done[who[j]] = 0;
+            (*answers)++;
+        }
+    }
+    return true;
+}
+
+/* Once everything that is compiled and recorded is, the best of three stretches of answers, or of
+ * as many as a minute allows. */
+static bool
+measure_flight(flight *f, uint32_t n, const bench_question *q, bench_flight *r, GError **error)
+{
+    gint64 until = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+    double step_ms = 0;
+    unsigned answers = 0;
+
+    *r = (bench_flight){.in_flight = n};
+    memset(f->done, 0, sizeof f->done);
+    while (answers < 2 * n)
+        if (!fly(f, n, q, &answers, &step_ms, error))
+            return false;
+    for (unsigned run = 0; run < 3 && (run == 0 || g_get_monotonic_time() < until); run++) {
+        const unsigned want = MAX(8, 2 * n);
+        gint64 start = g_get_monotonic_time();
+        for (answers = 0; answers < want;) {
+            if (!fly(f, n, q, &answers, &step_ms, error))
+                return false;
+            if (r->step_ms == 0 || step_ms < r->step_ms)
+                r->step_ms = step_ms;
+        }
+        double seconds = (double) (g_get_monotonic_time() - start) / G_USEC_PER_SEC;
+        r->answers_per_s = MAX(r->answers_per_s, answers / seconds);
+    }
+    return true;
+}
+
+static bool
+measure_flights(net_model *m, uint32_t fit, const bench_question *q, bench_stages *r,
+                GError **error)
+{
+    flight f = {.frame = net_frame_new(m, net_model_config(m)->align.default_q, error)};
+    bool ok = f.frame && net_states_new(m, CONTEXT, fit, f.states, error);
+
+    for (uint32_t n = 1; ok && n <= fit; n *= 2)
+        ok = measure_flight(&f, n, q, &r->flights[r->n_flights++], error);
+    for (uint32_t i = 0; i < fit; i++)
+        net_state_free(f.states[i]);
+    net_frame_free(f.frame);
+    return ok;
+}
+
 bool
 bench_answers(net_device *device, const char *folder, const char *shape, net_precision precision,
               bench_stages *r, GError **error)
@@ -171,7 +275,7 @@ bench_answers(net_device *device, const char *folder, const char *shape, net_pre
     g_autoptr(net_config) c = folder ? net_config_load(folder, error) : shape_config(shape, error);
     if (!c)
         return false;
-    uint64_t needs = net_model_predict_bytes(c, precision, 2048, 1, 1);
+    uint64_t needs = net_model_predict_bytes(c, precision, CONTEXT, 1, 1);
     uint64_t has = net_device_get_info(device)->free_bytes;
     if (needs > has) {
         g_set_error(
@@ -189,5 +293,13 @@ bench_answers(net_device *device, const char *folder, const char *shape, net_pre
     } else {
         m = net_model_new_random(device, c, precision, 1, error);
     }
-    return m && measure(m, r, error);
+    if (!m)
+        return false;
+    bench_question q;
+    question_init(&q, c);
+    bool ok =
+        measure(m, &q, r, error) &&
+        measure_flights(m, net_model_fit_states(device, c, precision, CONTEXT, 1), &q, r, error);
+    g_free(q.pixels);
+    return ok;
 }

@@ -90,6 +90,15 @@ print_json(const results *r)
         add_rounded(root, "answer_ms", r->stages.answer_ms);
         cJSON_AddNumberToObject(root, "answers", r->stages.answers);
         cJSON_AddNumberToObject(root, "prompt_tokens", r->stages.prompt_tokens);
+        cJSON *flights = cJSON_AddArrayToObject(root, "in_flight");
+        for (unsigned i = 0; i < r->stages.n_flights; i++) {
+            const bench_flight *f = &r->stages.flights[i];
+            cJSON *o = cJSON_CreateObject();
+            cJSON_AddNumberToObject(o, "answers", f->in_flight);
+            add_rounded(o, "answers_per_s", f->answers_per_s);
+            add_rounded(o, "step_ms", f->step_ms);
+            cJSON_AddItemToArray(flights, o);
+        }
     }
     cJSON *memory = cJSON_AddObjectToObject(root, "memory");
     cJSON_AddNumberToObject(memory, "device_bytes", (double) r->device_bytes);
@@ -123,6 +132,10 @@ print_text(const results *r)
         printf("           preprocess %.1f, global map %.1f, guided encoding %.1f, prefill %.1f, "
                "decoding %.2f ms a token\n",
                t->preprocess_ms, t->global_ms, t->guided_ms, t->prefill_ms, t->decode_ms_per_token);
+        for (unsigned i = 0; i < t->n_flights; i++)
+            printf(
+                "           %.2f answers a second with %u on their way, a step of them %.2f ms\n",
+                t->flights[i].answers_per_s, t->flights[i].in_flight, t->flights[i].step_ms);
     }
     printf("memory     device %.1f MiB, host %.1f MiB at the most\n",
            (double) r->device_bytes / (1 << 20), (double) host_bytes() / (1 << 20));

@@ -300,6 +300,87 @@ two_streams(void)
 }
 
 static void
+wait_answered(GstElement *e, guint64 n)
+{
+    guint64 value = 0;
+    gint64 until = g_get_monotonic_time() + 60 * G_USEC_PER_SEC;
+    while (value < n && g_get_monotonic_time() < until) {
+        g_autoptr(GstStructure) stats = NULL;
+        g_object_get(e, "stats", &stats, NULL);
+        g_assert_true(gst_structure_get_uint64(stats, "answered", &value));
+        g_usleep(5000);
+    }
+    g_assert_cmpuint(value, >=, n);
+}
+
+static guint64
+answered(GstElement *e)
+{
+    g_autoptr(GstStructure) stats = NULL;
+    guint64 value = 0;
+    g_object_get(e, "stats", &stats, NULL);
+    g_assert_true(gst_structure_get_uint64(stats, "answered", &value));
+    return value;
+}
+
+static GstPadProbeReturn
+blocked(GstPad *pad, GstPadProbeInfo *info, gpointer flag)
+{
+    g_atomic_int_set((gint *) flag, 1);
+    return GST_PAD_PROBE_OK;
+}
+
+/* One of two elements that share the model leaves the playing pipeline, in the middle of its
+ * answers, and comes back; the other goes on. */
+static void
+removed_and_added(void)
+{
+    GError *error = NULL;
+    g_autofree char *line = g_strdup_printf(
+        "videotestsrc is-live=true ! video/x-raw,format=RGBx,width=96,height=96,framerate=10/1 ! "
+        "identity name=up ! fusionvqa name=leaves mode=live model=%s prompt=\"what || who\" "
+        "frame-rate=0/1 ! identity name=down ! fakesink async=false "
+        "videotestsrc is-live=true pattern=ball ! "
+        "video/x-raw,format=RGBx,width=96,height=96,framerate=10/1 ! fusionvqa name=stays "
+        "mode=live "
+        "model=%s prompt=what frame-rate=0/1 ! fakesink async=false",
+        model, model);
+    GstElement *p = gst_parse_launch(line, &error);
+    g_assert_no_error(error);
+    g_autoptr(GstElement) leaves = gst_bin_get_by_name(GST_BIN(p), "leaves");
+    g_autoptr(GstElement) stays = gst_bin_get_by_name(GST_BIN(p), "stays");
+    g_autoptr(GstElement) up = gst_bin_get_by_name(GST_BIN(p), "up");
+    g_autoptr(GstElement) down = gst_bin_get_by_name(GST_BIN(p), "down");
+    g_autoptr(GstPad) pad = gst_element_get_static_pad(up, "src");
+    g_autoptr(GstBus) bus = gst_element_get_bus(p);
+    gst_element_set_state(p, GST_STATE_PLAYING);
+    for (guint i = 0; i < 3; i++) {
+        wait_answered(leaves, 2);
+        gint stopped = 0;
+        gulong probe =
+            gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BLOCK_DOWNSTREAM, blocked, &stopped, NULL);
+        while (!g_atomic_int_get(&stopped))
+            g_usleep(1000);
+        gst_element_unlink(up, leaves);
+        gst_element_unlink(leaves, down);
+        g_assert_cmpint(gst_element_set_state(leaves, GST_STATE_NULL), ==,
+                        GST_STATE_CHANGE_SUCCESS);
+        g_assert_true(gst_bin_remove(GST_BIN(p), leaves));
+        wait_answered(stays, answered(stays) + 2);
+        g_assert_true(gst_bin_add(GST_BIN(p), leaves));
+        g_assert_true(gst_element_link_many(up, leaves, down, NULL));
+        g_assert_true(gst_element_sync_state_with_parent(leaves));
+        gst_pad_remove_probe(pad, probe);
+    }
+    wait_answered(leaves, 2);
+    wait_answered(stays, answered(stays) + 1);
+    GstMessage *m = gst_bus_pop_filtered(bus, GST_MESSAGE_ERROR | GST_MESSAGE_WARNING);
+    g_assert_null(m);
+    gst_element_set_state(p, GST_STATE_NULL);
+    gst_object_unref(p);
+}
+
+static void
 states_20_times(void)
 {
     GError *error = NULL;
@@ -355,6 +436,7 @@ main(int argc, char **argv)
     g_test_add_func("/real/stop-during-answer", stop_during_answer);
     g_test_add_func("/real/bad-input", bad_input);
     g_test_add_func("/real/two-streams", two_streams);
+    g_test_add_func("/real/removed-and-added", removed_and_added);
     g_test_add_func("/real/states-20-times", states_20_times);
     int result = g_test_run();
     tiny_model_remove(model);

@@ -238,6 +238,47 @@ test_failures(void)
     }
 }
 
+/* Two processes at once, each with the model: each answers as it does alone. */
+static void
+test_two_processes(void)
+{
+    g_autoptr(GError) error = NULL;
+    const char *const question[] = {"What colour?", "How many?"};
+    char *alone[2];
+    GSubprocess *both[2];
+    for (int i = 0; i < 2; i++) {
+        g_autofree char *arguments = g_strdup_printf(
+            "--model|{model}|--max-tokens|6|{still}|%s|Is it open?|Which one?", question[i]);
+        result r = run(arguments);
+        g_assert_cmpint(r.status, ==, 0);
+        alone[i] = g_steal_pointer(&r.out);
+        result_clear(&r);
+    }
+    g_assert_cmpstr(alone[0], !=, alone[1]);
+    g_autoptr(GSubprocessLauncher) launcher =
+        g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE);
+#ifdef __SANITIZE_ADDRESS__
+    const char *sanitizer = g_getenv("ASAN_OPTIONS");
+    g_autofree char *no_leaks = g_strconcat(sanitizer ? sanitizer : "", ":detect_leaks=0", NULL);
+    g_subprocess_launcher_setenv(launcher, "ASAN_OPTIONS", no_leaks, TRUE);
+#endif
+    for (int i = 0; i < 2; i++) {
+        both[i] = g_subprocess_launcher_spawn(launcher, &error, FUSION_ASK, "--model", model,
+                                              "--max-tokens", "6", still, question[i],
+                                              "Is it open?", "Which one?", NULL);
+        g_assert_no_error(error);
+    }
+    for (int i = 0; i < 2; i++) {
+        g_autofree char *out = NULL;
+        g_assert_true(g_subprocess_communicate_utf8(both[i], NULL, NULL, &out, NULL, &error));
+        g_assert_no_error(error);
+        g_assert_true(g_subprocess_get_successful(both[i]));
+        g_assert_cmpstr(out, ==, alone[i]);
+        g_object_unref(both[i]);
+        g_free(alone[i]);
+    }
+}
+
 static void
 test_devices(void)
 {
@@ -265,6 +306,7 @@ main(int argc, char **argv)
     g_test_add_func("/ask/dump", test_dump);
     g_test_add_func("/ask/batch", test_batch);
     g_test_add_func("/ask/failures", test_failures);
+    g_test_add_func("/ask/two-processes", test_two_processes);
     g_test_add_func("/ask/devices", test_devices);
     int status = g_test_run();
     g_unlink(still);

@@ -444,6 +444,114 @@ test_nano(void)
     }
 }
 
+/* ---- many streams --------------------------------------------------------------------------- */
+
+enum { STREAMS = 8, ROUNDS = 3 };
+
+/* What a stream asks in a round: every one another frame and question; some with choices, some with
+ * an earlier turn. */
+static uint64_t
+ask_in_round(fusion_session *s, int stream, int round, answers *a)
+{
+    static const char *const questions[] = {"What colour is the car?", "How many people are there?",
+                                            "Is there a dog?", "What is in the picture?",
+                                            "Where is the bus?"};
+    static const char *const yes_no[] = {"yes", "no", NULL};
+    static const char *const turns[] = {"Is there a car?", "yes"};
+    const int i = stream * ROUNDS + round;
+    const fusion_request_options o = {.turns = turns, .n_turns = i % 5 == 1, .partial = i % 2};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(fusion_frame) frame =
+        picture(64 + 8 * (uint32_t) stream, 48 + 16 * (uint32_t) round, (uint32_t) stream % 4);
+    g_autoptr(fusion_question) q =
+        fusion_question_new(questions[i % 5], i % 7 == 3 ? yes_no : NULL);
+    uint64_t id = fusion_session_ask(s, frame, q, &o, answers_take, a, NULL, &error);
+    g_assert_no_error(error);
+    return id;
+}
+
+/* Eight streams at once: each gets the answers that it gets alone, round for round. bound: on the
+ * log-probabilities, whose sums may come in another order; widest: so many answers shared a step.
+ */
+static void
+many_streams(fusion_model *model, double bound, uint32_t widest)
+{
+    g_autoptr(answers) alone = answers_new(), together = answers_new();
+    fusion_session *s[STREAMS];
+    uint64_t ids[STREAMS][ROUNDS];
+    int distinct = 0;
+
+    for (int i = 0; i < STREAMS; i++)
+        s[i] = fusion_session_new(model, "stream");
+    for (int j = 0; j < ROUNDS; j++) {
+        for (int i = 0; i < STREAMS; i++) {
+            ask_in_round(s[i], i, j, alone);
+            answers_wait(alone, alone->final->len + 1);
+        }
+    }
+    for (int i = 0; i < STREAMS; i++) {
+        for (int j = 0; j < ROUNDS; j++)
+            ids[i][j] = ask_in_round(s[i], i, j, together);
+    }
+    int last_of_round[ROUNDS] = {0}, first_of_round[ROUNDS] = {0};
+    double worst = 0;
+    for (uint32_t n = 1; n <= STREAMS * ROUNDS; n++)
+        answers_wait(together, n);
+    for (int j = 0; j < ROUNDS; j++) {
+        for (int i = 0; i < STREAMS; i++) {
+            const fusion_answer *a = g_ptr_array_index(alone->final, j * STREAMS + i), *b = NULL;
+            guint at = 0;
+            for (; !b || b->id != ids[i][j]; at++) {
+                g_assert_cmpuint(at, <, together->final->len);
+                b = g_ptr_array_index(together->final, at);
+            }
+            g_assert_no_error(a->error);
+            g_assert_no_error(b->error);
+            g_assert_cmpstr(b->text, ==, a->text);
+            g_assert_cmpuint(b->prompt_tokens, ==, a->prompt_tokens);
+            double d = difference(a, b);
+            g_assert_cmpfloat(d, <=, bound);
+            worst = MAX(worst, d);
+            const fusion_answer *next =
+                g_ptr_array_index(alone->final, (j * STREAMS + i + 1) % (STREAMS * ROUNDS));
+            distinct += difference(a, next) > bound;
+            last_of_round[j] = MAX(last_of_round[j], (int) at);
+            if (!first_of_round[j] || (int) at < first_of_round[j])
+                first_of_round[j] = (int) at;
+        }
+    }
+    g_test_message("up to %u in a step; log-probabilities differ by at most %.2e; %d of %d answers "
+                   "differ from the next",
+                   model->core->widest, worst, distinct, STREAMS * ROUNDS);
+    g_assert_cmpuint(model->core->widest, >=, widest);
+    g_assert_cmpint(distinct, >=, STREAMS); /* or a mix-up would not be seen */
+    /* nobody's third before somebody's first */
+    for (int j = 0; j + 2 < ROUNDS; j++)
+        g_assert_cmpint(last_of_round[j], <, first_of_round[j + 2]);
+    for (int i = 0; i < STREAMS; i++)
+        fusion_session_free(s[i]);
+}
+
+static void
+test_many_streams(fixture *f, gconstpointer data)
+{
+    many_streams(f->model, 1e-3, 3);
+}
+
+static void
+test_many_streams_nano(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *folder = fusion_default_model();
+    fusion_model *model = fusion_model_open(
+        &(fusion_model_options){.folder = folder, .precision = FUSION_PRECISION_F16}, &error);
+    g_assert_no_error(error);
+    g_assert_true(fusion_model_wait(model, NULL, &error));
+    many_streams(model, 0.02,
+                 1); /* of a word or two, so few meet: tests/net/test_batch.c does that */
+    fusion_model_unref(model);
+}
+
 /* ---- refused ------------------------------------------------------------------------------ */
 
 static void
@@ -517,6 +625,9 @@ main(int argc, char **argv)
     ADD("/engine/two-models", phi, test_two_models);
     g_test_add_func("/engine/precision", test_precision);
     g_test_add_func("/engine/nano", test_nano);
+    ADD("/engine/many-streams/phi", phi, test_many_streams);
+    ADD("/engine/many-streams/llama", llama, test_many_streams);
+    g_test_add_func("/engine/many-streams/nano", test_many_streams_nano);
     g_test_add_func("/engine/refused", test_refused);
     kept = open_ready(phi);
     int result = g_test_run();
