@@ -16,7 +16,7 @@ packages_run=(mesa-vulkan-drivers gstreamer1.0-tools gstreamer1.0-plugins-base
 packages_any_file=(gstreamer1.0-libav)
 packages_test=(libgstreamer-plugins-bad1.0-dev vulkan-validationlayers libopenblas-dev libcairo2-dev
     mosquitto openssl python3-numpy python3-cairo python3-torch
-    gstreamer1.0-x gir1.2-gst-rtsp-server-1.0)
+    gstreamer1.0-x gir1.2-gst-rtsp-server-1.0 gstreamer1.0-opencv opencv-data)
 packages_scenes=(libjpeg62-turbo-dev libpng-dev zlib1g-dev sweethome3d-furniture libmeshoptimizer2d
     python3-pil fonts-liberation2 fonts-roboto-unhinted)
 
