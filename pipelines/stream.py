@@ -126,6 +126,8 @@ class Stream:
         self.server = GstRtspServer.RTSPServer()
         self.server.set_address(parts.hostname or "0.0.0.0")
         self.server.set_service(str(parts.port or 8554))
+        # viewers who went without a word
+        GLib.timeout_add_seconds(30, lambda: self.server.get_session_pool().cleanup() >= 0)
         self.server.get_mount_points().add_factory(parts.path or "/", factory)
         if not self.server.attach(None):
             sys.exit("pipelines/stream: %s: the address cannot be served (is the port taken?)" % address)
