@@ -259,7 +259,7 @@ n_stages(const char *folder)
     g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
     for (const char *name; dir && (name = g_dir_read_name(dir));)
         n += g_str_has_suffix(name, ".npy") && !g_str_equal(name, "tiles_u8.npy") &&
-             !g_str_equal(name, "step_logits.npy");
+             !g_str_equal(name, "step_logits.npy") && !g_str_equal(name, "attention_map.npy");
     return n;
 }
 
@@ -284,6 +284,28 @@ compare_logits(const net_case *c, const char *what, const net_output *out, const
     return true;
 }
 
+/* Where the latest prefill looked. */
+static bool
+compare_attention(const net_case *c, const net_attention *found)
+{
+    g_autoptr(npy_array) golden = net_case_stage(c, "attention_map");
+    g_assert_true(golden && found);
+    g_assert_cmpuint((uint64_t) found->side * found->side, ==, golden->n);
+    const float *want = golden->data;
+    float most = 0;
+    for (uint64_t i = 0; i < golden->n; i++)
+        most = MAX(most, want[i]);
+    g_autofree float *scaled = g_new(float, golden->n);
+    for (uint64_t i = 0; i < golden->n; i++)
+        scaled[i] = found->values[i] * most;
+    double error = net_relative_error(scaled, want, golden->n);
+    if (!(error < ROW_BOUND)) {
+        g_test_fail_printf("%s: attention map: relative error %.2e", c->folder, error);
+        return false;
+    }
+    return true;
+}
+
 /* As an answer is made: nobody looks, then tokens one by one. The golden ones go in, so that a tie
  * changes nothing behind it. */
 static void
@@ -295,8 +317,12 @@ answer(const net_case *c, net_state *state, net_frame *frame)
     g_autoptr(npy_array) steps = net_case_stage(c, "step_logits");
     g_assert_true(logits && steps);
     net_state_set_tap(state, NULL, NULL);
-    net_prefill(state, frame, &c->prompt, NULL, &out, &error);
+    net_prompt prompt = c->prompt;
+    prompt.attention = true;
+    net_prefill(state, frame, &prompt, NULL, &out, &error);
     g_assert_no_error(error);
+    if (!compare_attention(c, net_state_attention(state)))
+        return;
     g_assert_cmpuint(steps->n, ==, (uint64_t) (c->n_greedy - 1) * out.vocab);
     if (!compare_logits(c, "after the prompt", &out, logits->data, 0))
         return;
