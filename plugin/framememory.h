@@ -19,19 +19,17 @@ G_BEGIN_DECLS
 #if GST_CHECK_VERSION(1, 24, 0)
 /* linear ones: others cannot be read by the CPU */
 #define VQA_DRM_CAPS                                                                               \
-    "video/x-raw(memory:DMABuf), format=DMA_DRM, drm-format={ NV12, NV21, NV16, NV61, NV24, "      \
-    "YU12, "                                                                                       \
-    "YV12, YU16, YU24, YUYV, UYVY, YVYU, P010, XR24, AR24, XB24, AB24, RX24, RA24, BX24, BA24, "   \
-    "RG24, BG24, RG16 }, width=[1, max], height=[1, max], framerate=[0/1, max]; "
+    "video/x-raw(memory:DMABuf), format=(string)DMA_DRM, drm-format=(string){ NV12, NV21, NV16, "  \
+    "NV61, NV24, YU12, YV12, YU16, YU24, YUYV, UYVY, YVYU, P010, XR24, AR24, XB24, AB24, RX24, "   \
+    "RA24, BX24, BA24, RG24, BG24, RG16 }, width=" GST_VIDEO_SIZE_RANGE                            \
+    ", height=" GST_VIDEO_SIZE_RANGE ", framerate=" GST_VIDEO_FPS_RANGE "; "
 #else
 #define VQA_DRM_CAPS ""
 #endif
-#define VQA_FRAME_CAPS                                                                                                                   \
-    VQA_DRM_CAPS GST_VIDEO_CAPS_MAKE_WITH_FEATURES(                                                                                      \
-        VQA_FEATURE_DMABUF,                                                                                                              \
-        GST_VIDEO_FORMATS_ALL) "; " GST_VIDEO_CAPS_MAKE(GST_VIDEO_FORMATS_ALL) ";"                                                       \
-                                                                               " " GST_VIDEO_CAPS_MAKE_WITH_FEATURES(VQA_FEATURE_VULKAN, \
-                                                                                                                     GST_VIDEO_FORMATS_ALL)
+#define VQA_DMABUF_CAPS GST_VIDEO_CAPS_MAKE_WITH_FEATURES(VQA_FEATURE_DMABUF, GST_VIDEO_FORMATS_ALL)
+#define VQA_SYSTEM_CAPS GST_VIDEO_CAPS_MAKE(GST_VIDEO_FORMATS_ALL)
+#define VQA_VULKAN_CAPS GST_VIDEO_CAPS_MAKE_WITH_FEATURES(VQA_FEATURE_VULKAN, GST_VIDEO_FORMATS_ALL)
+#define VQA_FRAME_CAPS VQA_DRM_CAPS VQA_DMABUF_CAPS "; " VQA_SYSTEM_CAPS "; " VQA_VULKAN_CAPS
 
 /* The caps (taken) in that order; without VulkanImage where vulkandownload is not installed. */
 GstCaps *vqa_frame_caps_sorted(GstCaps *caps);
