@@ -141,8 +141,9 @@ def nouns(names):
     """The sentence on what the pictures of a recipe show; None: everything that the pack holds"""
     if not names:
         return "Its pictures showed every thing that the pack of models holds."
-    return ("It knows %d kinds of things: %s and %s; and words for several of them at once, such as person or vehicle. "
-            "Answers about other things are not worth anything." % (len(names), ", ".join(names[:-1]), names[-1]))
+    groups = "vehicle or animal; men, women and children are a person to it" if "person" in names else "person or vehicle"
+    return ("It knows %d kinds of things: %s and %s; and words for several of them at once, such as %s. Answers about "
+            "other things are not worth anything." % (len(names), ", ".join(names[:-1]), names[-1], groups))
 
 
 def training(found):

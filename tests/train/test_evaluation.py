@@ -433,6 +433,9 @@ class Card(unittest.TestCase):
     def test_what_it_knows(self):
         text = card.blocks({"nouns": ["man", "car", "dog"]}, "/nowhere")["nouns"]
         self.assertIn("3 kinds of things: man, car and dog;", text)
+        self.assertIn("such as person or vehicle", text)
+        text = card.blocks({"nouns": ["person", "car"]}, "/nowhere")["nouns"]
+        self.assertIn("men, women and children are a person to it", text)
         self.assertIn("every thing", card.blocks({"nouns": None}, "/nowhere")["nouns"])
 
     def test_faulty_cards(self):
