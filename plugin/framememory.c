@@ -41,7 +41,7 @@ vqa_frame_info(const GstCaps *caps, GstVideoInfo *info)
 #if GST_CHECK_VERSION(1, 24, 0)
     if (gst_video_is_dma_drm_caps(caps)) {
         GstVideoInfoDmaDrm drm;
-        return gst_video_info_dma_drm_from_caps(&drm, caps) &&
+        return gst_video_info_dma_drm_from_caps(&drm, caps) && drm.drm_modifier == 0 /* linear */ &&
                gst_video_info_dma_drm_to_video_info(&drm, info);
     }
 #endif

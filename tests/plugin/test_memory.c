@@ -45,10 +45,10 @@ real_dmabuf(gsize size)
 }
 
 static void
-pass_dmabuf(int fd, gsize size)
+pass_dmabuf(const char *text, int fd, gsize size)
 {
     Vqa v;
-    vqa_start(&v, FALSE, DMABUF, "prompt", "q", "frame-rate", 0, 1, NULL);
+    vqa_start(&v, FALSE, text, "prompt", "q", "frame-rate", 0, 1, NULL);
     guint8 *pixels = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     g_assert_true(pixels != MAP_FAILED);
     memset(pixels, 77, SIZE);
@@ -76,7 +76,19 @@ pass_dmabuf(int fd, gsize size)
 static void
 dmabuf_wrapped(void)
 {
-    pass_dmabuf(memory_file(SIZE), SIZE);
+    pass_dmabuf(DMABUF, memory_file(SIZE), SIZE);
+#if GST_CHECK_VERSION(1, 24, 0)
+    pass_dmabuf("video/x-raw(memory:DMABuf),format=DMA_DRM,drm-format=XB24,width=32,height=24,"
+                "framerate=10/1",
+                memory_file(SIZE), SIZE);
+    g_autoptr(GstCaps) tiled = gst_caps_from_string(
+        "video/x-raw(memory:DMABuf),format=DMA_DRM,"
+        "drm-format=NV12:0x0100000000000002,width=32,height=24,framerate=10/1");
+    g_autoptr(GstElement) element =
+        gst_object_ref_sink(gst_element_factory_make("fusionvqa", NULL));
+    g_autoptr(GstPad) sink = gst_element_get_static_pad(element, "sink");
+    g_assert_false(gst_pad_query_accept_caps(sink, tiled));
+#endif
 }
 
 static void
@@ -90,7 +102,7 @@ dmabuf_real(void)
         g_test_skip(why);
         return;
     }
-    pass_dmabuf(fd, size);
+    pass_dmabuf(DMABUF, fd, size);
 }
 
 /* ---- what is taken */
