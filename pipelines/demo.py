@@ -17,7 +17,7 @@ from gi.repository import GLib, Gst, GstVideo  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIP = os.path.join(HERE, "demo.webm")
-CLIP_QUESTIONS = ["Is there a car?", "How many people are there?", "Is there a dog?", "Describe the picture."]
+CLIP_QUESTIONS = ["Is there a car?", "Is there a person?", "Is there a dog?", "Describe the picture."]
 QUESTIONS = ["Is there a person?", "Is there a car?", "How many people are there?"]
 
 

@@ -90,6 +90,18 @@ def test_demo(folder):
         assert {"result", "confidence", "timestamp", "timestamp_seconds", "metrics"} <= set(line), line
         assert line["result"] and 0 <= line["confidence"] <= 1, line
         assert line["question"] in text and line["result"] in text
+    # The shipped model sees what comes and goes: of what is there as a whole or not at all, most is answered right.
+    about, frames = clip_truth()
+    right = asked = 0
+    for line in lines:
+        nouns = {"Is there a car?": {"car"}, "Is there a person?": {"man", "woman"}, "Is there a dog?": {"dog"}}.get(
+            line["question"])
+        things = frames[round(line["timestamp_seconds"] * about["framerate"])]["things"]
+        shares = [t["visible"] * t["inside"] for t in things if nouns and t["noun"] in nouns]
+        if nouns and (not shares or max(shares) > 0.5):
+            asked += 1
+            right += line["result"] == ("yes" if shares else "no")
+    assert asked > 40 and right > 0.85 * asked, (right, asked)
     vtt = open(os.path.join(out, "answers.vtt"), encoding="utf-8").read()
     assert vtt.startswith("WEBVTT") and vtt.count("-->") >= 10, vtt[:400]
     assert plays(os.path.join(out, "annotated.webm"))
