@@ -158,8 +158,12 @@ gpu_instance_init(gpu_instance *inst, bool validate, GError **error)
         PFN_vkCreateDebugUtilsMessengerEXT create =
             (PFN_vkCreateDebugUtilsMessengerEXT) vkGetInstanceProcAddr(
                 h, "vkCreateDebugUtilsMessengerEXT");
-        inst->set_name = (PFN_vkSetDebugUtilsObjectNameEXT) vkGetInstanceProcAddr(
-            h, "vkSetDebugUtilsObjectNameEXT");
+        /* For whom names are: the validation layer. Without it the loader (1.4.309 at least) looks
+         * for the device in a list of all instances, which it does not guard while another thread
+         * makes or frees one, and crashes with several elements that start together. */
+        if (validate)
+            inst->set_name = (PFN_vkSetDebugUtilsObjectNameEXT) vkGetInstanceProcAddr(
+                h, "vkSetDebugUtilsObjectNameEXT");
         inst->begin_label = (PFN_vkCmdBeginDebugUtilsLabelEXT) vkGetInstanceProcAddr(
             h, "vkCmdBeginDebugUtilsLabelEXT");
         inst->end_label =
