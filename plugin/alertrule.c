@@ -290,6 +290,13 @@ vqa_alert_rules_parse(const char *text, GError **error)
     g_autoptr(GPtrArray) rules =
         g_ptr_array_new_with_free_func((GDestroyNotify) vqa_alert_rule_free);
     Reader r = {.text = text ? text : "", .at = text ? text : ""};
+    const char *wrong;
+    if (!g_utf8_validate(r.text, -1, &wrong)) {
+        g_set_error(error, VQA_ALERT_ERROR, VQA_ALERT_ERROR_SYNTAX,
+                    "alert rules, byte %ld: expected UTF-8, found 0x%02x",
+                    (long) (wrong - r.text) + 1, (guchar) *wrong);
+        return NULL;
+    }
     for (;;) {
         while (*r.at && (at_end(&r) || g_ascii_isspace(*r.at)))
             r.at++;

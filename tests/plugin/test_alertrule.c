@@ -103,6 +103,7 @@ read_refused(void)
         {"\xc3\xa4\xc3\xa4?: yes > x", "character 12:", "a probability", "found \"x\""},
         {"'A?': yes\n'B?': yes > 0.7 cooldown\n'C?': no",
          "alert rule 2, character 35:", "a time with its unit", "found the end of the line"},
+        {"Fire? \xf4s", "byte 7", "UTF-8", "found 0xf4"},
     };
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(GError) error = NULL;
