@@ -126,6 +126,8 @@ class Commands:
                 ["!", "fakesink"]
         missing = [w for i, w in enumerate(words) if (i == 0 or words[i - 1] == "!") and
                    re.fullmatch(r"[a-z][a-z0-9]+", w) and not Gst.ElementFactory.find(w)]
+        if any(w.startswith("fusion") for w in missing):
+            raise AssertionError("no element %s in %s: GST_PLUGIN_PATH is to name its folder" % (", ".join(missing), BUILD))
         if missing:
             raise Skip("no element " + ", ".join(missing))
         return ["gst-launch-1.0", "-m"] + [self.replace(w) for w in words if w != "-m"]
