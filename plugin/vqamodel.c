@@ -48,11 +48,19 @@ post_error(GstFusionVqa *self, const GError *e)
                           (NULL));
 }
 
+/* `percent` stands in the structure too, for a bar. */
+static void
+post_progress(GstFusionVqa *self, GstProgressType type, int percent, const char *text)
+{
+    GstMessage *message = gst_message_new_progress(GST_OBJECT(self), type, PROGRESS_CODE, text);
+    gst_structure_set(gst_message_writable_structure(message), "percent", G_TYPE_INT, percent,
+                      NULL);
+    gst_element_post_message(GST_ELEMENT(self), message);
+}
+
 void
 vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fraction, const GError *error)
 {
-    GstElement *element = GST_ELEMENT(self);
-    GstObject *object = GST_OBJECT(self);
     g_mutex_lock(&self->lock);
     /* what a handler of the messages stops takes the name away */
     g_autofree char *name = g_strdup(self->model_name);
@@ -71,8 +79,7 @@ vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fraction, co
     }
     if (self->progress_told < 0) {
         text = g_strdup_printf("Loading model %s", name);
-        gst_element_post_message(element, gst_message_new_progress(object, GST_PROGRESS_TYPE_START,
-                                                                   PROGRESS_CODE, text));
+        post_progress(self, GST_PROGRESS_TYPE_START, 0, text);
         self->progress_told = 0;
     }
     g_free(text);
@@ -81,14 +88,10 @@ vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fraction, co
     case FUSION_READY:
         g_free(text);
         text = g_strdup_printf("Model %s is ready", name);
-        gst_element_post_message(
-            element,
-            gst_message_new_progress(object, GST_PROGRESS_TYPE_COMPLETE, PROGRESS_CODE, text));
+        post_progress(self, GST_PROGRESS_TYPE_COMPLETE, percent, text);
         break;
     case FUSION_FAILED:
-        gst_element_post_message(element, gst_message_new_progress(object, GST_PROGRESS_TYPE_ERROR,
-                                                                   PROGRESS_CODE,
-                                                                   error ? error->message : text));
+        post_progress(self, GST_PROGRESS_TYPE_ERROR, percent, error ? error->message : text);
         if (error)
             post_error(self, error);
         percent = 100; /* nothing is under way any more */
@@ -96,9 +99,7 @@ vqa_tell_model(GstFusionVqa *self, fusion_model_state state, double fraction, co
     default:
         if (percent < self->progress_told + 5)
             return;
-        gst_element_post_message(
-            element,
-            gst_message_new_progress(object, GST_PROGRESS_TYPE_CONTINUE, PROGRESS_CODE, text));
+        post_progress(self, GST_PROGRESS_TYPE_CONTINUE, percent, text);
     }
     self->progress_told = percent;
 }
@@ -272,10 +273,7 @@ vqa_close(GstFusionVqa *self)
     vqa_drop_results(self);
     if (self->progress_told >= 0 && self->progress_told < 100) {
         g_autofree char *text = g_strdup_printf("Loading model %s was stopped", self->model_name);
-        gst_element_post_message(GST_ELEMENT(self),
-                                 gst_message_new_progress(GST_OBJECT(self),
-                                                          GST_PROGRESS_TYPE_CANCELED, PROGRESS_CODE,
-                                                          text));
+        post_progress(self, GST_PROGRESS_TYPE_CANCELED, self->progress_told, text);
     }
     self->progress_told = -1;
     g_mutex_lock(&self->lock);

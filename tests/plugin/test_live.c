@@ -263,12 +263,18 @@ progress_of_loading(void)
     vqa_start(&v, FALSE, SMALL, "prompt", "q", NULL);
     gst_buffer_unref(frame_through(&v, 1, 0));
     GstProgressType type = GST_PROGRESS_TYPE_ERROR, first = GST_PROGRESS_TYPE_ERROR;
+    int percent = 0;
     for (guint i = 0; type != GST_PROGRESS_TYPE_COMPLETE; i++) {
         GstMessage *m = wait_message(v.bus, GST_MESSAGE_PROGRESS);
         gst_message_parse_progress(m, &type, NULL, NULL);
         first = i ? first : type;
+        int now = -1;
+        g_assert_true(gst_structure_get_int(gst_message_get_structure(m), "percent", &now));
+        g_assert_cmpint(now, >=, percent);
+        percent = now;
         gst_message_unref(m);
     }
+    g_assert_cmpint(percent, ==, 100);
     g_assert_cmpint(first, ==, GST_PROGRESS_TYPE_START);
     g_assert_cmpuint(count_messages(v.bus, GST_MESSAGE_PROGRESS), ==, 0);
     vqa_end(&v);
