@@ -40,7 +40,7 @@ typedef enum {
     FUSION_PRECISION_AUTO, /* as stored, the next smaller one if that does not fit */
     FUSION_PRECISION_F32,
     FUSION_PRECISION_F16,
-    FUSION_PRECISION_Q8, /* these two: FUSION_ERROR_ARGUMENT in this version */
+    FUSION_PRECISION_Q8, /* these two: groups of weights with a scale each, activations in f16 */
     FUSION_PRECISION_Q4,
 } fusion_precision;
 
@@ -84,7 +84,7 @@ typedef struct {
     const char *folder, *name; /* real path; its last component */
     const char *device;        /* name of the Vulkan device */
     bool device_is_cpu;
-    const char *precision; /* resolved: "f32", "f16" */
+    const char *precision; /* resolved: "f32", "f16", "q8" or "q4" */
     uint32_t max_context;
     uint32_t image_side;                     /* s */
     const uint32_t *latent_tokens;           /* allowed q, 0-terminated */
