@@ -20,6 +20,9 @@ import subprocess
 import sys
 import tarfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common"))
+import tap  # noqa: E402
+
 CHECK, WORK, MILLISECONDS = sys.argv[1:4]
 RANDOM_TEXTS = 2000
 PACKAGES = {
@@ -31,17 +34,13 @@ PACKAGES = {
 MARK = "\u2581"
 
 
-class Skip(Exception):
-    pass
-
-
 def fetch(name):
     """The unpacked folder of an npm package."""
     folder = os.path.join(WORK, name.replace("/", "-").lstrip("@"))
     if os.path.isdir(folder):
         return folder
     if not shutil.which("npm"):
-        raise Skip("npm is not installed")
+        raise tap.Skip("npm is not installed")
     new = folder + ".new"
     shutil.rmtree(new, ignore_errors=True)
     os.makedirs(new)
@@ -49,10 +48,10 @@ def fetch(name):
         done = subprocess.run(["npm", "pack", "--silent", f"{name}@{PACKAGES[name]}"], cwd=new, timeout=240,
                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     except subprocess.TimeoutExpired:
-        raise Skip(f"npm did not give {name} within 240 s") from None
+        raise tap.Skip(f"npm did not give {name} within 240 s") from None
     archives = [f for f in os.listdir(new) if f.endswith(".tgz")]
     if done.returncode or len(archives) != 1:
-        raise Skip(f"npm does not give {name}: {done.stderr.strip()[:200]}")
+        raise tap.Skip(f"npm does not give {name}: {done.stderr.strip()[:200]}")
     archive = os.path.join(new, archives[0])
     with tarfile.open(archive) as tar:
         tar.extractall(new)
@@ -66,7 +65,7 @@ def bundle_file(name):
     bundle = os.path.join(fetch("node-llama-cpp"), "package", "llama", "gitRelease.bundle")
     repository = os.path.join(WORK, "bundle.git")
     if not shutil.which("git"):
-        raise Skip("git is not installed")
+        raise tap.Skip("git is not installed")
     if not os.path.isdir(repository):
         new = repository + ".new"
         shutil.rmtree(new, ignore_errors=True)
@@ -247,7 +246,7 @@ writeFileSync(process.argv[4], JSON.stringify(texts.map((t) => Array.from(tokeni
 def encoded_elsewhere(package, entry, kind):
     """The random texts and their ids by a program of the package."""
     if not shutil.which("node"):
-        raise Skip("nodejs is not installed")
+        raise tap.Skip("nodejs is not installed")
     module = os.path.join(fetch(package), "package", entry)
     # the same file under a name that is a module for any nodejs
     copy, script = os.path.join(WORK, package + ".mjs"), os.path.join(WORK, "encode.mjs")
@@ -289,7 +288,7 @@ def run(name, folder, cases):
                           stderr=subprocess.STDOUT)
     for line in done.stdout.splitlines()[-12:]:
         print("# " + line.lstrip("# ")[:700])
-    return done.returncode == 0
+    assert done.returncode == 0, "check_tokenizer ends with %d" % done.returncode
 
 
 def phi():
@@ -331,13 +330,10 @@ def main():
         plan.append((f"llama/{kind}/random", "llama", kind,
                      lambda: encoded_elsewhere("llama3-tokenizer-js", "bundle/llama3-tokenizer-with-baked-data.js",
                                                "llama3")))
-    print(f"1..{len(plan)}", flush=True)
-    for i, (name, family, kind, cases) in enumerate(plan, 1):
-        try:
-            ok = run(name, folder(family, kind), cases())
-            print(f"{'ok' if ok else 'not ok'} {i} /vocabularies/{name}", flush=True)
-        except Skip as why:
-            print(f"ok {i} /vocabularies/{name} # SKIP {why}", flush=True)
+    tap.run([(f"/vocabularies/{name}",
+              lambda _folder, name=name, family=family, kind=kind, cases=cases:
+                  run(name, folder(family, kind), cases()))
+             for name, family, kind, cases in plan])
 
 
 main()

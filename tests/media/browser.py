@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import threading
 
-from tap import Skip
+import tap
 
 BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
 
@@ -41,7 +41,7 @@ def find():
         path = shutil.which(name)
         if path:
             return path
-    raise Skip("no browser: install chromium to have this tested")
+    raise tap.Skip("no browser: install chromium to have this tested")
 
 
 def look(folder, page, picture, size=(640, 480), seconds=120):

@@ -2,14 +2,16 @@
 """Pipelines with frames of known content, and what came out of them."""
 import os
 import re
+import sys
 
 import gi
 
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402
 
-from tap import Skip  # noqa: E402
+import tap  # noqa: E402
 
+SOURCE = sys.argv[1]
 Gst.init(None)
 MS = Gst.MSECOND
 CAPS = "video/x-raw,format=RGBx,width=%d,height=%d,framerate=10/1"
@@ -18,7 +20,7 @@ CAPS = "video/x-raw,format=RGBx,width=%d,height=%d,framerate=10/1"
 def need(*elements):
     missing = [name for name in elements if Gst.ElementFactory.find(name) is None]
     if missing:
-        raise Skip("no element " + ", ".join(missing))
+        raise tap.Skip("no element " + ", ".join(missing))
 
 
 def frame(value, ms, width=32, height=24, duration=100):

@@ -13,16 +13,16 @@ import time
 
 import gi
 
-import tap
-from play import Gst, Taker, need, read_file, wait_message
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "common"))
+import tap  # noqa: E402
+from play import SOURCE, Gst, Taker, need, read_file  # noqa: E402
 
 try:
     gi.require_version("GstRtspServer", "1.0")
 except ValueError:
     print("1..0 # SKIP no RTSP server: install gir1.2-gst-rtsp-server-1.0")
     sys.exit()
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def free_port():
@@ -185,7 +185,7 @@ class Stream(Process):
     """pipelines/stream, with the plugin that answers as told."""
 
     def __init__(self, *arguments):
-        super().__init__(os.path.join(tap.SOURCE, "pipelines", "stream.py"), *arguments)
+        super().__init__(os.path.join(SOURCE, "pipelines", "stream.py"), *arguments)
 
 
 def check_playlist(folder, ended):
@@ -269,4 +269,4 @@ def test_stream_over_rtsp(folder):
 
 
 if __name__ == "__main__":
-    tap.main("media-cameras", globals())
+    tap.end(tap.run(tap.functions(globals(), "media-cameras", sys.argv[3:], between="-")))

@@ -6,10 +6,11 @@ import re
 import subprocess
 import sys
 
-import browser
-import tap
-from play import (MS, Gst, Taker, change_prompt, feed, finish, frame, location, need, read_file, source,
-                  wait_message)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common"))
+import browser  # noqa: E402
+import tap  # noqa: E402
+from play import (MS, SOURCE, Gst, Taker, change_prompt, feed, finish, frame, location, need,  # noqa: E402
+                  read_file, source, wait_message)
 
 # Eight seconds of frames whose grey is their second; from 2.5 to 5 s nothing is asked.
 FRAMES = [(second, 1000 * second + 100 * i) for second in range(8) for i in range(10)]
@@ -205,12 +206,12 @@ def test_seek_into_muxer(folder):
 
 def test_readme(folder):
     """The README's lines about captions, as they stand there."""
-    with open(os.path.join(tap.SOURCE, "README.md"), encoding="utf-8") as f:
+    with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as f:
         text = f.read()
     text = text[text.index("**As captions**"):text.index("**As a picture**")]
     lines = re.findall(r"^    (gst-launch-1.0 (?:.*\\\n)*.*)$", text, re.M)
     assert len(lines) == 1, text
-    os.symlink(os.path.join(tap.SOURCE, "pipelines", "demo.webm"), os.path.join(folder, "gate.webm"))
+    os.symlink(os.path.join(SOURCE, "pipelines", "demo.webm"), os.path.join(folder, "gate.webm"))
     for line in lines:
         done = subprocess.run(["sh", "-c", line], cwd=folder, text=True, timeout=120, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)
@@ -294,8 +295,8 @@ def test_hls_in_browser(folder):
     """What pipelines/stream writes, in a browser that plays HLS by itself."""
     need("openh264enc", "hlssink2")
     browser.find()
-    clip = os.path.join(tap.SOURCE, "pipelines", "demo.webm")
-    stream = os.path.join(tap.SOURCE, "pipelines", "stream.py")
+    clip = os.path.join(SOURCE, "pipelines", "demo.webm")
+    stream = os.path.join(SOURCE, "pipelines", "stream.py")
     done = subprocess.run([sys.executable, stream, clip, "say hello", folder], text=True, timeout=200,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert done.returncode == 0 and done.stdout.count("say hello  hello") == 16, done.stdout
@@ -309,4 +310,4 @@ def test_hls_in_browser(folder):
 
 
 if __name__ == "__main__":
-    tap.main("media-captions", globals())
+    tap.end(tap.run(tap.functions(globals(), "media-captions", sys.argv[3:], between="-")))

@@ -38,6 +38,7 @@ import numpy as np  # noqa: E402
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "common"))
 import rtsp_cameras  # noqa: E402
+import tap  # noqa: E402
 
 SOURCE = os.path.join(HERE, "..", "..")
 CLIP = os.path.join(SOURCE, "pipelines", "demo.webm")
@@ -178,7 +179,10 @@ class Soak:
         while GLib.main_context_default().iteration(False):  # the last messages
             pass
 
-    def check_rate(self):
+    def check_plays(self, _folder):
+        assert not self.errors, "\n".join(self.errors)
+
+    def check_rate(self, _folder):
         for s, (came, left, seen) in zip(self.streams, self.came):
             # Three may be between the two counters at a time.
             assert came - 3 <= left <= came, (s.name, came, left)
@@ -196,7 +200,7 @@ class Soak:
             apart = {frame - count for _, count, _, _, (_, frame) in self.marked(s)}
             assert len(apart) == 1, "%s: frames were lost or doubled: %s" % (s.name, sorted(apart))
 
-    def check_memory(self):
+    def check_memory(self, _folder):
         long = self.args.minutes >= 10
         start, bound = (300, 0.02) if long else (60, 0.05)
         window = max(10, min(60, (self.seconds - start) / 4))
@@ -214,18 +218,17 @@ class Soak:
             stream.marks = [(*sample, read_jpeg(sample[2])) for sample in stream.samples]
         return stream.marks
 
-    def check_answers(self):
+    def check_answers(self, folder):
         assert not any(s.strangers for s in self.streams), [s.strangers for s in self.streams]
         asked = []
-        with tempfile.TemporaryDirectory() as folder:
-            for s in self.streams:
-                for pts, _count, jpeg, answers, mark in self.marked(s):
-                    assert mark and mark[0] == s.number, (s.name, pts, mark)
-                    path = os.path.join(folder, "%s-%d.jpg" % (s.name, pts))
-                    with open(path, "wb") as f:
-                        f.write(jpeg)
-                    asked.append((s, mark[1], path, answers))
-            told = ask(self.args, folder, [path for _, _, path, _ in asked])
+        for s in self.streams:
+            for pts, _count, jpeg, answers, mark in self.marked(s):
+                assert mark and mark[0] == s.number, (s.name, pts, mark)
+                path = os.path.join(folder, "%s-%d.jpg" % (s.name, pts))
+                with open(path, "wb") as f:
+                    f.write(jpeg)
+                asked.append((s, mark[1], path, answers))
+        told = ask(self.args, folder, [path for _, _, path, _ in asked])
         wrong, apart, questions = [], 0, [q.split(" [")[0] for q in QUESTIONS]
         for s, frame, path, answers in asked:
             for q in questions:
@@ -245,7 +248,7 @@ class Soak:
         assert not wrong, wrong[:10]
         assert passed <= 0.2 * pairs, "the pictures are too much alike to tell their answers apart"
 
-    def check_counters(self):
+    def check_counters(self, _folder):
         for s in self.streams:
             n = s.stats()
             print("# %s: %s" % (s.name, " ".join("%s %d" % item for item in n.items())))
@@ -257,7 +260,7 @@ class Soak:
             # One frame a second is chosen, by running time.
             assert abs(n["chosen"] - n["frames"] / FPS) <= 2 + 0.02 * n["chosen"], (s.name, n)
 
-    def check_fairness(self):
+    def check_fairness(self, _folder):
         counts = [s.messages for s in self.streams]
         mean = sum(counts) / len(counts)
         print("# answers: %s, %.1f a second in all" % (counts, sum(counts) / self.seconds))
@@ -327,24 +330,10 @@ def main():
         camera.stdin.close()
         camera.wait(30)
 
-    checks = [soak.check_rate, soak.check_memory, soak.check_answers, soak.check_counters, soak.check_fairness]
-    print("1..%d" % (len(checks) + 1))
-    failed = bool(soak.errors)
-    print("%sok 1 soak/plays" % ("not " if soak.errors else ""))
-    for error in soak.errors:
-        print("# " + error)
-    for number, check in enumerate(checks, 2):
-        name = "soak/" + check.__name__[len("check_"):]
-        try:
-            check()
-            print("ok %d %s" % (number, name), flush=True)
-        except (AssertionError, OSError, KeyError, ValueError, subprocess.SubprocessError) as error:
-            failed = True
-            print("not ok %d %s" % (number, name), flush=True)
-            for line in ("%s: %s" % (type(error).__name__, error)).splitlines():
-                print("# " + line, flush=True)
-    return failed
+    checks = [soak.check_plays, soak.check_rate, soak.check_memory, soak.check_answers, soak.check_counters,
+              soak.check_fairness]
+    return tap.run([("soak/" + check.__name__[len("check_"):], check) for check in checks])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(1 if main() else 0)

@@ -15,7 +15,10 @@ import sys
 
 import gi
 gi.require_version("Gst", "1.0")
-from gi.repository import GObject, Gst
+from gi.repository import GObject, Gst  # noqa: E402
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common"))
+import tap  # noqa: E402
 
 SOURCE, BUILD = sys.argv[1:3]
 ELEMENTS = ("fusionvqa", "fusionoverlay", "fusionpublish")
@@ -253,16 +256,8 @@ def main():
     Gst.init(None)
     tests = [(kind, name) for kind in (test_blurbs, test_defaults, test_inspect, test_signals, test_readme)
              for name in ELEMENTS]
-    print("1..%d" % len(tests), flush=True)
-    for index, (test, name) in enumerate(tests, 1):
-        title = "documentation/%s/%s" % (test.__name__[len("test_"):], name)
-        try:
-            test(name)
-            print("ok %d %s" % (index, title), flush=True)
-        except (AssertionError, OSError, ValueError, TypeError, AttributeError, subprocess.SubprocessError) as error:
-            print("not ok %d %s" % (index, title), flush=True)
-            for line in ("%s: %s" % (type(error).__name__, error)).splitlines():
-                print("# " + line, flush=True)
+    tap.run([("documentation/%s/%s" % (test.__name__[len("test_"):], name),
+              lambda _folder, test=test, name=name: test(name)) for test, name in tests])
 
 
 if __name__ == "__main__":

@@ -9,17 +9,15 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common"))
+import tap  # noqa: E402
 
 SOURCE, BUILD, SHARED = sys.argv[1:4]
 CLIP = os.path.join(SOURCE, "pipelines", "demo.webm")
 CLIPS = ["car-parking-10s.webm", "bottles-10s.webm", "person-bicycle-car-detection.webm",
          "store-aisle-detection.webm"]
-
-
-class Skip(Exception):
-    pass
 
 
 def environment():
@@ -291,7 +289,7 @@ def real_footage(name):
     def test(folder):
         clip = os.path.join(SHARED, "clips", name)
         if not os.path.isfile(clip):
-            raise Skip("no %s" % clip)
+            raise tap.Skip("no %s" % clip)
         out = os.path.join(folder, "out.webm")
         text, _ = run(["gst-launch-1.0", "-m", "filesrc", "location=" + clip, "!", "decodebin", "!",
                        "videoconvert", "!", "fusionvqa", "frame-rate=1/2", "mode=wait",
@@ -300,26 +298,12 @@ def real_footage(name):
                        "filesink", "location=" + out])
         assert text.count("fusion-answer") >= 2, text[-1500:]
         assert plays(out)
-    test.__name__ = "test_real_footage/" + name
     return test
 
 
 def main():
-    tests = [value for name, value in sorted(globals().items()) if name.startswith("test_")]
-    tests += [real_footage(name) for name in CLIPS]
-    print("1..%d" % len(tests), flush=True)
-    for number, test in enumerate(tests, 1):
-        name = "pipelines/" + test.__name__[len("test_"):]
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                test(folder)
-            print("ok %d %s" % (number, name), flush=True)
-        except Skip as reason:
-            print("ok %d %s # SKIP %s" % (number, name, reason), flush=True)
-        except (AssertionError, OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
-            print("not ok %d %s" % (number, name), flush=True)
-            for line in ("%s: %s" % (type(error).__name__, error)).splitlines():
-                print("# " + line, flush=True)
+    tap.run(tap.functions(globals(), "pipelines") +
+            [("pipelines/real_footage/" + name, real_footage(name)) for name in CLIPS])
 
 
 if __name__ == "__main__":

@@ -7,13 +7,15 @@ import json
 import math
 import os
 import sys
-import tempfile
 import warnings
 
 import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
 from gi.repository import Gst, GstApp  # noqa: F401, E402 (GstApp: appsink's methods)
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common"))
+import tap  # noqa: E402
 
 SOURCE = sys.argv[1]
 CLIP = os.path.join(SOURCE, "pipelines", "demo.webm")
@@ -235,20 +237,7 @@ def test_publishing(folder):
 def main():
     warnings.filterwarnings("ignore", "GObject.ValueArray", DeprecationWarning)  # what there is to read arrays
     Gst.init(None)
-    tests = [value for name, value in sorted(globals().items()) if name.startswith("test_")]
-    if len(sys.argv) > 2:
-        tests = [t for t in tests if t.__name__[5:] in sys.argv[2:]]
-    print("1..%d" % len(tests), flush=True)
-    for number, test in enumerate(tests, 1):
-        name = "python/" + test.__name__[len("test_"):]
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                test(folder)
-            print("ok %d %s" % (number, name), flush=True)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is this test's)
-            print("not ok %d %s" % (number, name), flush=True)
-            for line in ("%s: %s" % (type(error).__name__, error)).splitlines():
-                print("# " + line, flush=True)
+    tap.run(tap.functions(globals(), "python", sys.argv[2:]))
 
 
 if __name__ == "__main__":

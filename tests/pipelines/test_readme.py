@@ -35,16 +35,15 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common"))
+import tap  # noqa: E402
+
 SOURCE, BUILD = (os.path.abspath(path) for path in sys.argv[1:3])
 CLIP = os.path.join(SOURCE, "pipelines", "demo.webm")
 CAMERAS = os.path.join(SOURCE, "tests", "common", "rtsp_cameras.py")
 LIMIT = 300  # seconds that a command may take; a second or two where nothing else runs
 HEADINGS = ("What it does", "Asking")
 FILE_QUESTIONS = ["Is there a dog?", "What is shown?"]
-
-
-class Skip(Exception):
-    pass
 
 
 class Commands:
@@ -129,7 +128,7 @@ class Commands:
         if any(w.startswith("fusion") for w in missing):
             raise AssertionError("no element %s in %s: GST_PLUGIN_PATH is to name its folder" % (", ".join(missing), BUILD))
         if missing:
-            raise Skip("no element " + ", ".join(missing))
+            raise tap.Skip("no element " + ", ".join(missing))
         return ["gst-launch-1.0", "-m"] + [self.replace(w) for w in words if w != "-m"]
 
 
@@ -331,36 +330,35 @@ def all_there(shown, patterns, more):
     return answered and more(shown)
 
 
-def run_row(title, command, commands):
-    with tempfile.TemporaryDirectory() as folder:
-        with open(os.path.join(folder, "questions.txt"), "w", encoding="utf-8") as f:
-            f.write("# about the yard\n" + "\n".join(FILE_QUESTIONS) + "\n")
-        patterns = questions_of(shlex.split(command))
-        mores = [check for words, check in MORE.items() if words in title]
-        assert len(mores) <= 1, mores
-        assert patterns or "alert=" in command or mores, "nothing is asked"
-        shown = Shown(folder, commands)
-        process = subprocess.Popen(commands.arguments(command), cwd=folder, env=commands.environment, text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        overdue = threading.Timer(LIMIT, process.kill)
-        overdue.start()
-        began, complete = time.monotonic(), False
-        try:
-            for line in process.stdout:
-                shown.take(line)
-                if not complete and all_there(shown, patterns, mores[0] if mores else lambda _: True):
-                    complete = True
-                    process.send_signal(signal.SIGINT)
-            shown.ended = True
-            process.wait()
-            assert time.monotonic() - began < LIMIT, "not in %d s: %d answers, %d alerts" % (
-                LIMIT, len(shown.answers), len(shown.alerts))
-            complete = complete or all_there(shown, patterns, mores[0] if mores else lambda _: True)
-            assert complete, "only this came:\n" + "\n".join(shown.lines[-12:])
-        finally:
-            overdue.cancel()
-            process.kill()
-            process.wait()
+def run_row(title, command, commands, folder):
+    with open(os.path.join(folder, "questions.txt"), "w", encoding="utf-8") as f:
+        f.write("# about the yard\n" + "\n".join(FILE_QUESTIONS) + "\n")
+    patterns = questions_of(shlex.split(command))
+    mores = [check for words, check in MORE.items() if words in title]
+    assert len(mores) <= 1, mores
+    assert patterns or "alert=" in command or mores, "nothing is asked"
+    shown = Shown(folder, commands)
+    process = subprocess.Popen(commands.arguments(command), cwd=folder, env=commands.environment, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    overdue = threading.Timer(LIMIT, process.kill)
+    overdue.start()
+    began, complete = time.monotonic(), False
+    try:
+        for line in process.stdout:
+            shown.take(line)
+            if not complete and all_there(shown, patterns, mores[0] if mores else lambda _: True):
+                complete = True
+                process.send_signal(signal.SIGINT)
+        shown.ended = True
+        process.wait()
+        assert time.monotonic() - began < LIMIT, "not in %d s: %d answers, %d alerts" % (
+            LIMIT, len(shown.answers), len(shown.alerts))
+        complete = complete or all_there(shown, patterns, mores[0] if mores else lambda _: True)
+        assert complete, "only this came:\n" + "\n".join(shown.lines[-12:])
+    finally:
+        overdue.cancel()
+        process.kill()
+        process.wait()
 
 
 def rows():
@@ -387,20 +385,11 @@ def main():
     for words in MORE:
         assert any(words in title for title, _ in table), "no row of the README is about " + words
     table = [row for row in table if not wanted or any(w in row[0] for w in wanted)]
-    print("1..%d" % len(table), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         commands = Commands(folder)
-        for number, (title, command) in enumerate(table, 1):
-            name = "readme/" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-            try:
-                run_row(title, command, commands)
-                print("ok %d %s" % (number, name), flush=True)
-            except Skip as reason:
-                print("ok %d %s # SKIP %s" % (number, name, reason), flush=True)
-            except (AssertionError, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
-                print("not ok %d %s" % (number, name), flush=True)
-                for line in ("%s: %s" % (type(error).__name__, error)).splitlines():
-                    print("# " + line, flush=True)
+        tap.run([("readme/" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-"),
+                  lambda folder, title=title, command=command: run_row(title, command, commands, folder))
+                 for title, command in table])
         commands.close()
 
 

@@ -6,26 +6,23 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 
 MODEL, RENDER, PACK = sys.argv[1:4]
 sys.path.insert(0, MODEL)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common"))
 # What the Vulkan driver leaks at its exit has no name any more that could be suppressed.
 os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+import tap  # noqa: E402
 from scenes import clip  # noqa: E402
 from scenes.camera import Camera  # noqa: E402
 from scenes.scene import Thing  # noqa: E402
-
-
-class Skip(Exception):
-    pass
 
 
 def near(a, b, tolerance=1e-6):
     return abs(a - b) < tolerance
 
 
-def test_paths():
+def test_paths(folder):
     stops = [(1, 0, 0), (3, 4, 0), (5, 4, 0), (7, 4, 6)]
     actor = clip.Actor(Thing(1, "man"), "m", stops, None, 30)
     assert actor.at(0.9) is None and actor.at(7.1) is None
@@ -40,7 +37,7 @@ def test_paths():
     assert all(abs(abs(back.yaw(t / 20)) - 180) < 12 for t in range(40)), [back.yaw(t / 20) for t in range(40)]
 
 
-def test_soft_stops():
+def test_soft_stops(folder):
     stops = [(0, 0, 0), (2, 8, 0), (4, 8, 0), (6, 20, 0)]
     path = clip.eased(stops)
     for stop in stops:
@@ -52,7 +49,7 @@ def test_soft_stops():
     assert places == sorted(places), "it never goes back"
 
 
-def test_frames():
+def test_frames(folder):
     """Every clip: the same each time, enough of its things come into view, and some come and go."""
     for name, make in clip.CLIPS.items():
         film = make()
@@ -72,35 +69,34 @@ def test_frames():
         assert len(comers) >= 2, (name, "nothing comes and goes")
 
 
-def test_written():
+def test_written(folder):
     if not os.path.isfile(PACK):
-        raise Skip("no " + PACK)
+        raise tap.Skip("no " + PACK)
     film = clip.CLIPS["entrance"]()
     film.rate = 5
-    with tempfile.TemporaryDirectory() as folder:
-        out = os.path.join(folder, "clip.webm")
-        clip.write(film, out, [RENDER, "--pack", PACK], 200000)
-        lines = [json.loads(line) for line in open(out[:-5] + ".jsonl", encoding="utf-8")]
-        head, moments = lines[0], lines[1:]
-        assert head["file"] == "clip.webm" and head["duration"] == film.seconds and head["place"] == "entrance"
-        assert len(moments) == round(film.seconds * film.rate)
-        size = os.path.getsize(out)
-        assert 20000 < size < 1000000, size
-        done = subprocess.run(["gst-launch-1.0", "-v", "filesrc", "location=" + out, "!", "matroskademux", "!",
-                               "vp8dec", "!", "identity", "silent=false", "!", "fakesink"], text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
-        assert done.returncode == 0 and done.stdout.count("chain") >= len(moments), done.stdout[-500:]
-        by_time = {round(m["at"], 1): {t["noun"]: t for t in m["things"]} for m in moments}
-        assert set(by_time[0.2]) == {"suitcase"}
-        assert by_time[0.2]["suitcase"]["visible"] > 0.9
-        assert "man" in by_time[2.0] and by_time[2.0]["man"]["inside"] > 0.9
-        assert set(by_time[5.6]) == {"woman", "suitcase"}, "he is inside, she is outside"
-        assert "suitcase" not in by_time[8.4] and "man" in by_time[8.4]
-        walk = [by_time[t]["man"]["box"] for t in (2.0, 2.2, 2.4, 2.6)]
-        assert [b[0] for b in walk] == sorted(b[0] for b in walk), "he walks to the right"
+    out = os.path.join(folder, "clip.webm")
+    clip.write(film, out, [RENDER, "--pack", PACK], 200000)
+    lines = [json.loads(line) for line in open(out[:-5] + ".jsonl", encoding="utf-8")]
+    head, moments = lines[0], lines[1:]
+    assert head["file"] == "clip.webm" and head["duration"] == film.seconds and head["place"] == "entrance"
+    assert len(moments) == round(film.seconds * film.rate)
+    size = os.path.getsize(out)
+    assert 20000 < size < 1000000, size
+    done = subprocess.run(["gst-launch-1.0", "-v", "filesrc", "location=" + out, "!", "matroskademux", "!",
+                           "vp8dec", "!", "identity", "silent=false", "!", "fakesink"], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+    assert done.returncode == 0 and done.stdout.count("chain") >= len(moments), done.stdout[-500:]
+    by_time = {round(m["at"], 1): {t["noun"]: t for t in m["things"]} for m in moments}
+    assert set(by_time[0.2]) == {"suitcase"}
+    assert by_time[0.2]["suitcase"]["visible"] > 0.9
+    assert "man" in by_time[2.0] and by_time[2.0]["man"]["inside"] > 0.9
+    assert set(by_time[5.6]) == {"woman", "suitcase"}, "he is inside, she is outside"
+    assert "suitcase" not in by_time[8.4] and "man" in by_time[8.4]
+    walk = [by_time[t]["man"]["box"] for t in (2.0, 2.2, 2.4, 2.6)]
+    assert [b[0] for b in walk] == sorted(b[0] for b in walk), "he walks to the right"
 
 
-def test_what_is_missing():
+def test_what_is_missing(folder):
     for options, said in ((["--renderer", "/nonexistent"], "/nonexistent is not there"),
                           (["--renderer", RENDER, "--pack", "/nonexistent.pack"], "/nonexistent.pack is not there")):
         done = subprocess.run([sys.executable, "-m", "scenes.clip", "entrance", "/tmp/x.webm"] + options, cwd=MODEL, text=True,
@@ -109,19 +105,7 @@ def test_what_is_missing():
 
 
 def main():
-    tests = [(name, value) for name, value in sorted(globals().items()) if name.startswith("test_")]
-    print("1..%d" % len(tests), flush=True)
-    for number, (name, test) in enumerate(tests, 1):
-        name = "scenes/clip/" + name[len("test_"):]
-        try:
-            test()
-            print("ok %d %s" % (number, name), flush=True)
-        except Skip as reason:
-            print("ok %d %s # SKIP %s" % (number, name, reason), flush=True)
-        except (AssertionError, RuntimeError, OSError, KeyError, subprocess.SubprocessError) as error:
-            print("not ok %d %s" % (number, name), flush=True)
-            for line in ("%s: %s" % (type(error).__name__, error)).splitlines():
-                print("# " + line, flush=True)
+    tap.run(tap.functions(globals(), "scenes/clip"))
 
 
 if __name__ == "__main__":

@@ -5,16 +5,13 @@ with a double of its renderer: no device."""
 import os
 import subprocess
 import sys
-import tempfile
 
 MODEL, RENDER = sys.argv[1:3]
 sys.path.insert(0, MODEL)
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common"))
 os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+import tap  # noqa: E402
 from scenes import renderer  # noqa: E402
-
-
-class Skip(Exception):
-    pass
 
 
 def a_scene(seed, model="a"):
@@ -22,11 +19,11 @@ def a_scene(seed, model="a"):
             "objects": [{"id": 3, "model": model, "position": [0.5, 0.5, 4], "scale": 0.5, "paint": [1, 0, 0]}]}
 
 
-def test_pictures_in_order():
+def test_pictures_in_order(folder):
     try:
         import numpy  # noqa: F401
     except ImportError:
-        raise Skip("NumPy is not there")
+        raise tap.Skip("NumPy is not there")
     given = [a_scene(1), a_scene(2, "missing"), a_scene(3)]
     got = list(renderer.draw([RENDER, "--pack", ""], (d for d in given)))
     assert [("error" in truth) for truth, _ in got] == [False, True, False]
@@ -37,7 +34,7 @@ def test_pictures_in_order():
         assert set(ids.flat) == {0, 3} and ids[3, 4] == 3
 
 
-def test_a_process_that_ends():
+def test_a_process_that_ends(folder):
     for script, said in (("exit 3", "status 3"), ('echo \'{"bytes":9}\'', "within a picture")):
         try:
             list(renderer.draw(["/bin/sh", "-c", script], [a_scene(1)] * 200))
@@ -47,7 +44,7 @@ def test_a_process_that_ends():
             raise AssertionError("no error")
 
 
-def test_stopped_early():
+def test_stopped_early(folder):
     pictures = renderer.draw([RENDER, "--pack", ""], [a_scene(n) for n in range(1, 500)])
     assert next(pictures)[0]["seed"] == 1
     pictures.close()
@@ -58,42 +55,29 @@ def preview(out, *options):
                           text=True, capture_output=True, timeout=100)
 
 
-def test_sheet():
+def test_sheet(folder):
     try:
         from PIL import Image
         import numpy  # noqa: F401
     except ImportError:
-        raise Skip("Pillow and NumPy are needed for pictures")
-    with tempfile.TemporaryDirectory() as folder:
-        pack, out = os.path.join(folder, "a.pack"), os.path.join(folder, "sheet.png")
-        open(pack, "w").close()                      # the double does not read it
-        done = preview(out, "--pack", pack, "--pictures", "4", "--boxes")
-        assert done.returncode == 0, done.stderr
-        sheet = Image.open(out)
-        assert sheet.width > 3 * 320 and sheet.height > 2 * 240, sheet.size
-        assert len(sheet.convert("RGB").getcolors(1 << 24)) > 20
+        raise tap.Skip("Pillow and NumPy are needed for pictures")
+    pack, out = os.path.join(folder, "a.pack"), os.path.join(folder, "sheet.png")
+    open(pack, "w").close()                      # the double does not read it
+    done = preview(out, "--pack", pack, "--pictures", "4", "--boxes")
+    assert done.returncode == 0, done.stderr
+    sheet = Image.open(out)
+    assert sheet.width > 3 * 320 and sheet.height > 2 * 240, sheet.size
+    assert len(sheet.convert("RGB").getcolors(1 << 24)) > 20
 
 
-def test_what_is_missing():
+def test_what_is_missing(folder):
     done = preview("/tmp/x.png", "--pack", "/nonexistent.pack")
     assert done.returncode != 0 and "/nonexistent.pack is not there" in done.stderr and "Traceback" not in done.stderr, \
         done.stderr
 
 
 def main():
-    tests = [(name, value) for name, value in sorted(globals().items()) if name.startswith("test_")]
-    print("1..%d" % len(tests), flush=True)
-    for number, (name, test) in enumerate(tests, 1):
-        name = "scenes/preview/" + name[len("test_"):]
-        try:
-            test()
-            print("ok %d %s" % (number, name), flush=True)
-        except Skip as reason:
-            print("ok %d %s # SKIP %s" % (number, name, reason), flush=True)
-        except (AssertionError, RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
-            print("not ok %d %s" % (number, name), flush=True)
-            for line in ("%s: %s" % (type(error).__name__, error)).splitlines():
-                print("# " + line, flush=True)
+    tap.run(tap.functions(globals(), "scenes/preview"))
 
 
 if __name__ == "__main__":
