@@ -1,10 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Cameras on loopback: an RTSP server with Motion JPEG streams /0, /1, ... of different pictures.
+"""Cameras on loopback: an RTSP server with streams /0, /1, ... in a process of its own, which can be killed.
 
-Each stream plays the frames of a clip from a place of its own, every other one mirrored, so that no two show the
-same at a time. The last eight lines of a picture hold the stream's number and the frame's as black and white squares:
-read_mark() reads them, after any decoder.
+Of a clip, each stream plays the frames from a place of its own, for each client from the first one on, every other
+stream mirrored, so that no two show the same at a time. The last eight lines of a picture hold the stream's number
+and the frame's as black and white squares: read_mark() reads them, after any decoder.
+
+Without a clip, a ball moves on black, the same for all clients, and size and rate change while it plays: by lines
+`WIDTHxHEIGHT RATE` on standard input.
 
 As a program: prints `ready rtsp://127.0.0.1:PORT/` and serves until its standard input ends."""
 import argparse
@@ -20,6 +23,8 @@ import numpy as np  # noqa: E402
 CELL = 8  # pixels: a block of JPEG, which a square of one colour passes unharmed
 STREAM_BITS, FRAME_BITS, CHECK_BITS = 4, 24, 4
 BITS = STREAM_BITS + FRAME_BITS + CHECK_BITS
+CODECS = {"jpeg": "jpegenc quality=80 ! rtpjpegpay name=pay0 pt=26",
+          "h264": "openh264enc gop-size=10 ! h264parse ! rtph264pay config-interval=-1 name=pay0 pt=96"}
 
 
 def mark_bits(stream, frame):
@@ -58,12 +63,18 @@ def decode(path, width, height):
     return np.stack(frames)
 
 
-class Stream:
-    """The frames of one camera: what need-data of its appsrc is given."""
+def raw_caps(width, height, fps):
+    return "video/x-raw,format=I420,width=%d,height=%d,framerate=%d/1" % (width, height, fps)
+
+
+class ClipStream:
+    """The frames of a clip, marked: what need-data of its appsrc is given."""
+    shared = False
 
     def __init__(self, number, streams, clip, width, height, fps):
         self.number, self.streams, self.clip = number, streams, clip
         self.width, self.height, self.fps = width, height, fps
+        self.launch = "appsrc name=src format=time max-bytes=1 caps=" + raw_caps(width, height, fps)
 
     def picture(self, frame):
         clip = self.clip
@@ -79,7 +90,7 @@ class Stream:
         chroma[:, (h - CELL) // 2:, :BITS * CELL // 2] = 128
         return data.tobytes()
 
-    def configure(self, factory, media):
+    def configure(self, _factory, media):
         state = {"frame": 0}
         source = media.get_element().get_by_name("src")
 
@@ -94,35 +105,82 @@ class Stream:
         source.connect("need-data", need_data)
 
 
-class Cameras:
-    """The server, in threads of GLib's default main context, which the caller runs."""
+class BallStream:
+    """A live ball. Its camera may have a clock of its own: what is a second there takes `speed` of ours."""
+    launch = ("videotestsrc is-live=true pattern=ball name=src ! capsfilter name=caps ! "
+              "videorate name=speed")
+    shared = True
 
-    def __init__(self, clip, streams, width=320, height=240, fps=15):
+    def __init__(self, width, height, fps, speed):
+        self.caps, self.speed, self.element = raw_caps(width, height, fps), speed, None
+
+    def configure(self, _factory, media):
+        self.element = media.get_element()
+        if self.speed:
+            self.element.get_by_name("speed").set_property("rate", self.speed)
+        self.apply()
+
+    def apply(self):
+        if self.element:
+            self.element.get_by_name("caps").set_property("caps", Gst.Caps.from_string(self.caps))
+
+    def change(self, width, height, fps):
+        self.caps = raw_caps(width, height, fps)
+        self.apply()
+
+
+class Cameras:
+    """The server, in threads of GLib's default main context, which the caller runs. Port 0: a free one."""
+
+    def __init__(self, streams, codec="jpeg", port=0):
         self.server = GstRtspServer.RTSPServer.new()
         self.server.set_address("127.0.0.1")
-        self.server.set_service("0")
-        frames = decode(clip, width, height)
-        for i in range(streams):
+        self.server.set_service(str(port))
+        for i, stream in enumerate(streams):
             factory = GstRtspServer.RTSPMediaFactory.new()
-            factory.set_launch(
-                "( appsrc name=src format=time max-bytes=1 caps=video/x-raw,format=I420,width=%d,height=%d,"
-                "framerate=%d/1 ! jpegenc quality=80 ! rtpjpegpay name=pay0 pt=26 )" % (width, height, fps))
-            factory.connect("media-configure", Stream(i, streams, frames, width, height, fps).configure)
+            factory.set_launch("( %s ! %s )" % (stream.launch, CODECS[codec]))
+            factory.set_shared(stream.shared)
+            factory.connect("media-configure", stream.configure)
             self.server.get_mount_points().add_factory("/%d" % i, factory)
-        self.server.attach(None)
+        if not self.server.attach(None):
+            sys.exit("rtsp_cameras.py: port %d is taken" % port)
         self.address = "rtsp://127.0.0.1:%d/" % self.server.get_bound_port()
+
+
+def size(text):
+    width, height = text.split("x")
+    return int(width), int(height)
+
+
+def read_changes(streams, loop):
+    """From standard input, until whoever started this closes it or is gone."""
+    for line in sys.stdin:
+        words = line.split()
+        for stream in streams:
+            GLib.idle_add(stream.change, *size(words[0]), int(words[1]))
+    GLib.idle_add(loop.quit)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("clip")
+    parser.add_argument("clip", nargs="?")
     parser.add_argument("--streams", type=int, default=1)
+    parser.add_argument("--size", type=size, default=(320, 240))
     parser.add_argument("--fps", type=int, default=15)
+    parser.add_argument("--codec", choices=sorted(CODECS), default="jpeg")
+    parser.add_argument("--speed", type=float, help="of the clock, without a clip")
+    parser.add_argument("--port", type=int, default=0)
     args = parser.parse_args()
     Gst.init(None)
-    cameras = Cameras(args.clip, args.streams, fps=args.fps)
+    if args.clip:
+        frames = decode(args.clip, *args.size)
+        streams = [ClipStream(i, args.streams, frames, *args.size, args.fps) for i in range(args.streams)]
+    else:
+        streams = [BallStream(*args.size, args.fps, args.speed) for _ in range(args.streams)]
+    changing = [] if args.clip else streams
+    cameras = Cameras(streams, args.codec, args.port)
     loop = GLib.MainLoop()
-    threading.Thread(target=lambda: (sys.stdin.read(), loop.quit()), daemon=True).start()
+    threading.Thread(target=read_changes, args=(changing, loop), daemon=True).start()
     print("ready " + cameras.address, flush=True)
     loop.run()
 

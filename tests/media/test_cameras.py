@@ -13,8 +13,8 @@ import time
 
 import gi
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "common"))
+COMMON = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "common")
+sys.path.insert(0, COMMON)
 import tap  # noqa: E402
 from play import SOURCE, Gst, Taker, need, read_file  # noqa: E402
 
@@ -73,8 +73,11 @@ class Process:
 
 
 class Camera(Process):
-    def __init__(self, port, *words):
-        super().__init__(os.path.join(HERE, "camera.py"), str(port), *words)
+    """Its stream is /0."""
+
+    def __init__(self, port, *options, size="160x120", rate="10"):
+        super().__init__(os.path.join(COMMON, "rtsp_cameras.py"), "--port", str(port), "--size", size, "--fps", rate,
+                         *options)
         self.wait_for("ready")
 
 
@@ -83,7 +86,7 @@ class Watch:
 
     def __init__(self, port, source="latency=100 protocols=tcp", vqa="prompt=q frame-rate=2/1"):
         self.pipeline = Gst.parse_launch(
-            "rtspsrc location=rtsp://127.0.0.1:%d/camera %s ! decodebin ! fusionvqa name=vqa %s ! "
+            "rtspsrc location=rtsp://127.0.0.1:%d/0 %s ! decodebin ! fusionvqa name=vqa %s ! "
             "fakesink sync=true" % (port, source, vqa))
         self.vqa = self.pipeline.get_by_name("vqa")
         self.frames = {"sink": [], "src": []}
@@ -126,9 +129,9 @@ class Watch:
         assert came == went[:len(came)] and len(went) - len(came) <= 1, (len(went), len(came))
 
 
-def change_in_mid_stream(*codec):
+def change_in_mid_stream(*options):
     port = free_port()
-    with Camera(port, "160x120", "10", "1", *codec) as camera:
+    with Camera(port, *options) as camera:
         watch = Watch(port)
         watch.more(20, 3)
         for words in ("320x240 5", "96x64 20", "160x120 10"):
@@ -147,14 +150,14 @@ def test_change_in_mid_stream(folder):
 
 def test_change_in_mid_stream_h264(folder):
     need("openh264enc", "openh264dec")
-    change_in_mid_stream("h264")
+    change_in_mid_stream("--codec", "h264")
 
 
 def test_clock_of_its_own(folder):
     """A camera whose seconds are a twentieth too long, and one whose are too short."""
     for speed in ("0.95", "1.05"):
         port = free_port()
-        with Camera(port, "160x120", "20", speed):
+        with Camera(port, "--speed", speed, rate="20"):
             watch = Watch(port)
             watch.more(20, 1)
             begin, answered, now = len(watch.frames["src"]), watch.stat("answered"), time.monotonic()
@@ -204,7 +207,7 @@ def test_stream_reconnects(folder):
     """No camera, a camera, none, another one of another size and codec: HLS of one size, without a hole."""
     need("openh264enc", "openh264dec", "hlssink2")
     port = free_port()
-    with Stream("rtsp://127.0.0.1:%d/camera" % port, "say hello", folder, "--size", "320x240", "--rate", "10",
+    with Stream("rtsp://127.0.0.1:%d/0" % port, "say hello", folder, "--size", "320x240", "--rate", "10",
                 "--segment", "1", "--timeout", "5") as stream:
         stream.wait_for("camera lost: Could not")
         with Camera(port) as camera:
@@ -213,7 +216,7 @@ def test_stream_reconnects(folder):
             camera.end(signal.SIGKILL)
         stream.wait_for("camera lost", stream.count("camera lost") + 1)
         answers = stream.count("say hello  hello")
-        with Camera(port, "240x160", "5", "1", "h264"):
+        with Camera(port, "--codec", "h264", size="240x160", rate="5"):
             stream.wait_for("connected", 2)
             stream.wait_for("say hello  hello", answers + 3)
             tap.wait_until(lambda: len(check_playlist(folder, False)[0]) >= 4, 20, "four segments")
@@ -236,7 +239,7 @@ def test_stream_reconnects(folder):
 def test_stream_of_a_camera_that_hangs(folder):
     """It neither sends nor closes the connection, and later comes to itself."""
     port = free_port()
-    with Camera(port) as camera, Stream("rtsp://127.0.0.1:%d/camera" % port, "say hello", "--timeout", "2") as stream:
+    with Camera(port) as camera, Stream("rtsp://127.0.0.1:%d/0" % port, "say hello", "--timeout", "2") as stream:
         stream.wait_for("say hello  hello", 2)
         camera.process.send_signal(signal.SIGSTOP)
         stream.wait_for("camera lost: no frame for 2 s")
@@ -251,7 +254,7 @@ def test_stream_over_rtsp(folder):
     need("openh264enc", "openh264dec", "intervideosink")
     port, out = free_port(), free_port()
     address = "rtsp://127.0.0.1:%d/answers" % out
-    with Camera(port) as camera, Stream("rtsp://127.0.0.1:%d/camera" % port, "say hello", address, "--size",
+    with Camera(port) as camera, Stream("rtsp://127.0.0.1:%d/0" % port, "say hello", address, "--size",
                                         "320x240", "--rate", "10") as stream:
         stream.wait_for("connected")
         stream.wait_for("say hello  hello")
