@@ -255,9 +255,7 @@ draw(GstFusionOverlay *self, const GValue *answers)
     if (self->heat_map)
         drawn.rectangle[drawn.n] = overlay_heat_draw(self->heat, answers, &self->info);
     drawn.n += drawn.rectangle[drawn.n] != NULL;
-    drawn.rectangle[drawn.n] =
-        overlay_draw(self->drawing, &self->style, answers, GST_VIDEO_INFO_WIDTH(&self->info),
-                     GST_VIDEO_INFO_HEIGHT(&self->info));
+    drawn.rectangle[drawn.n] = overlay_draw(self->drawing, &self->style, answers, &self->info);
     drawn.n += drawn.rectangle[drawn.n] != NULL;
     return drawn;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "overlaydraw.h"
 
+#include <math.h>
 #include <pango/pangocairo.h>
 #include <string.h>
 
-#define MIN_FONT 10 /* pixels */
-#define MAX_LINES 3 /* of one answer, before it is cut */
+#define MIN_FONT 10    /* pixels */
+#define MAX_LINES 3    /* of one answer, before it is cut */
+#define MAX_SIDE 32768 /* of what is laid out, however long the pixels: Pango counts in 1/1024 */
 
 struct _OverlayDrawing {
     PangoFontMap *fonts; /* of its own: the default one belongs to a thread */
@@ -13,6 +15,13 @@ struct _OverlayDrawing {
     char *key; /* what the rectangle shows */
     GstVideoOverlayRectangle *rectangle;
 };
+
+/* A frame as it is shown, with square pixels, where all is laid out; and the frame's own width,
+ * which only the surface has and where it lies. Vertically they are the same. */
+typedef struct {
+    int width, height, frame_width;
+    double squeeze; /* frame pixels to one across the shown frame: 1 / pixel-aspect-ratio */
+} Canvas;
 
 /* The words of one answer: bytes up to answer_start are the question, from answer_end on remarks.
  */
@@ -111,14 +120,25 @@ make_lines(const GValue *answers, const OverlayStyle *style)
     return lines;
 }
 
+static Canvas
+canvas_of(const GstVideoInfo *info)
+{
+    Canvas canvas = {.height = GST_VIDEO_INFO_HEIGHT(info),
+                     .frame_width = GST_VIDEO_INFO_WIDTH(info)};
+    double par = (double) MAX(GST_VIDEO_INFO_PAR_N(info), 1) / MAX(GST_VIDEO_INFO_PAR_D(info), 1);
+    canvas.width = (int) CLAMP(canvas.frame_width * par + 0.5, 1, MAX_SIDE);
+    canvas.squeeze = par == 1 ? 1 : canvas.frame_width / (double) canvas.width;
+    return canvas;
+}
+
 /* Readable at any size: a twenty-fourth of the height, less on a narrow frame. */
 static PangoFontDescription *
-font_for(const OverlayStyle *style, int width, int height)
+font_for(const OverlayStyle *style, const Canvas *canvas)
 {
     PangoFontDescription *font =
         pango_font_description_from_string(style->font_desc ? style->font_desc : "Sans");
     if (!(pango_font_description_get_set_fields(font) & PANGO_FONT_MASK_SIZE)) {
-        int size = MAX(MIN_FONT, MIN(height / 24, width / 32));
+        int size = MAX(MIN_FONT, MIN(canvas->height / 24, canvas->width / 32));
         pango_font_description_set_absolute_size(font, size * PANGO_SCALE);
     }
     return font;
@@ -217,7 +237,7 @@ offset(int alignment, int room, int used)
 }
 
 static GstVideoOverlayRectangle *
-paint(GPtrArray *lines, const OverlayStyle *style, int width, int height, int used_height, int pad,
+paint(GPtrArray *lines, const OverlayStyle *style, const Canvas *canvas, int used_height, int pad,
       int gap)
 {
     int margin = pad, used_width = 0;
@@ -225,14 +245,16 @@ paint(GPtrArray *lines, const OverlayStyle *style, int width, int height, int us
         const Line *line = g_ptr_array_index(lines, i);
         used_width = MAX(used_width, line->extents.width + 2 * pad);
     }
-    used_width = MIN(used_width, width);
+    used_width = MIN(used_width, canvas->width);
+    int pixel_width = CLAMP((int) ceil(used_width * canvas->squeeze), 1, canvas->frame_width);
     cairo_surface_t *surface =
-        cairo_image_surface_create(CAIRO_FORMAT_ARGB32, used_width, used_height);
+        cairo_image_surface_create(CAIRO_FORMAT_ARGB32, pixel_width, used_height);
     if (cairo_surface_status(surface) != CAIRO_STATUS_SUCCESS) {
         cairo_surface_destroy(surface);
         return NULL;
     }
     cairo_t *cr = cairo_create(surface);
+    cairo_scale(cr, canvas->squeeze, 1);
     double y = 0;
     for (guint i = 0; i < lines->len; i++) {
         const Line *line = g_ptr_array_index(lines, i);
@@ -249,25 +271,27 @@ paint(GPtrArray *lines, const OverlayStyle *style, int width, int height, int us
     gsize offsets[GST_VIDEO_MAX_PLANES] = {0};
     gint strides[GST_VIDEO_MAX_PLANES] = {stride};
     gst_buffer_add_video_meta_full(pixels, GST_VIDEO_FRAME_FLAG_NONE,
-                                   GST_VIDEO_OVERLAY_COMPOSITION_FORMAT_RGB, used_width,
+                                   GST_VIDEO_OVERLAY_COMPOSITION_FORMAT_RGB, pixel_width,
                                    used_height, 1, offsets, strides);
     cairo_surface_destroy(surface);
-    int left = margin + offset(style->halign, width - 2 * margin, used_width);
-    int top = margin + offset(style->valign, height - 2 * margin, used_height);
+    double shown_left = margin + offset(style->halign, canvas->width - 2 * margin, used_width);
+    int left = MIN((int) lround(shown_left * canvas->squeeze), canvas->frame_width - pixel_width);
+    int top = margin + offset(style->valign, canvas->height - 2 * margin, used_height);
     GstVideoOverlayRectangle *rectangle = gst_video_overlay_rectangle_new_raw(
-        pixels, MAX(left, 0), MAX(top, 0), used_width, used_height,
+        pixels, MAX(left, 0), MAX(top, 0), pixel_width, used_height,
         GST_VIDEO_OVERLAY_FORMAT_FLAG_PREMULTIPLIED_ALPHA);
     gst_buffer_unref(pixels);
     return rectangle;
 }
 
 GstVideoOverlayRectangle *
-overlay_draw(OverlayDrawing *d, const OverlayStyle *style, const GValue *answers, int width,
-             int height)
+overlay_draw(OverlayDrawing *d, const OverlayStyle *style, const GValue *answers,
+             const GstVideoInfo *info)
 {
+    const Canvas canvas = canvas_of(info);
     g_autoptr(GPtrArray) lines = make_lines(answers, style);
     GString *key = g_string_new(NULL);
-    g_string_printf(key, "%dx%d", width, height);
+    g_string_printf(key, "%dx%d %d", canvas.width, canvas.height, canvas.frame_width);
     for (guint i = 0; i < lines->len; i++) {
         const Line *line = g_ptr_array_index(lines, i);
         g_string_append_printf(key, "\n%u %s", line->answer_start, line->text);
@@ -279,13 +303,13 @@ overlay_draw(OverlayDrawing *d, const OverlayStyle *style, const GValue *answers
     overlay_drawing_forget(d);
     d->key = g_string_free(key, FALSE);
 
-    PangoFontDescription *font = font_for(style, width, height);
-    int pad = MAX(2, MIN(height / 24, width / 32) / 3), gap = MAX(1, pad / 2);
-    int room_w = width - 4 * pad, room_h = height - 2 * pad;
+    PangoFontDescription *font = font_for(style, &canvas);
+    int pad = MAX(2, MIN(canvas.height / 24, canvas.width / 32) / 3), gap = MAX(1, pad / 2);
+    int room_w = canvas.width - 4 * pad, room_h = canvas.height - 2 * pad;
     if (lines->len && room_w >= MIN_FONT && room_h >= MIN_FONT) {
         int used = fit(d, lines, style, font, room_w, room_h, gap);
         if (lines->len)
-            d->rectangle = paint(lines, style, width, height, used, pad, gap);
+            d->rectangle = paint(lines, style, &canvas, used, pad, gap);
     }
     pango_font_description_free(font);
     return d->rectangle;

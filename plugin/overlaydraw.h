@@ -25,10 +25,11 @@ void overlay_drawing_free(OverlayDrawing *drawing);
 /* The next draw starts afresh: the style changed. */
 void overlay_drawing_forget(OverlayDrawing *drawing);
 
-/* The answers (array of structures `fusion-answer`) on a frame of this size. The rectangle lies
- * inside the frame and belongs to the drawing until the next call; NULL if there is nothing to
- * show, or no room for one line of text. */
+/* The answers (array of structures `fusion-answer`) on a frame of this kind. Lines are broken and
+ * letters sized as the frame is shown: as wide as its pixel-aspect-ratio makes it, as high as it
+ * is. The rectangle is in the frame's pixels, lies inside the frame and belongs to the drawing
+ * until the next call; NULL if there is nothing to show, or no room for one line of text. */
 GstVideoOverlayRectangle *overlay_draw(OverlayDrawing *drawing, const OverlayStyle *style,
-                                       const GValue *answers, int width, int height);
+                                       const GValue *answers, const GstVideoInfo *info);
 
 G_END_DECLS

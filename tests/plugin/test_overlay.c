@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* fusionoverlay: what it draws and where, and what it leaves alone. */
+#include <math.h>
 #include <string.h>
 
 #include "answermeta.h"
@@ -11,16 +12,24 @@ typedef struct {
     GstVideoInfo info;
 } Overlay;
 
+/* Frames of this size and pixel-aspect-ratio from now on. */
+static void
+overlay_caps(Overlay *o, const char *format, int width, int height, const char *par)
+{
+    g_autofree char *text = g_strdup_printf(
+        "video/x-raw,format=%s,width=%d,height=%d,framerate=10/1,pixel-aspect-ratio=%s", format,
+        width, height, par);
+    g_autoptr(GstCaps) caps = gst_caps_from_string(text);
+    g_assert_true(gst_video_info_from_caps(&o->info, caps));
+    gst_harness_set_src_caps(o->h, g_steal_pointer(&caps));
+}
+
 static void
 overlay_start(Overlay *o, const char *format, int width, int height)
 {
-    g_autofree char *text = g_strdup_printf(
-        "video/x-raw,format=%s,width=%d,height=%d,framerate=10/1", format, width, height);
-    g_autoptr(GstCaps) caps = gst_caps_from_string(text);
-    g_assert_true(gst_video_info_from_caps(&o->info, caps));
     o->element = gst_element_factory_make("fusionoverlay", NULL);
     o->h = gst_harness_new_with_element(o->element, "sink", "src");
-    gst_harness_set_src_caps(o->h, g_steal_pointer(&caps));
+    overlay_caps(o, format, width, height, "1/1");
 }
 
 static void
@@ -371,6 +380,72 @@ fits_any_frame(void)
     overlay_end(&o);
 }
 
+/* Frames with pixels that are not square, and the square ones that are shown as large. */
+static const struct {
+    int width, height;
+    const char *par;
+    double ratio;
+    int shown_width;
+} anamorphic[] = {
+    {320, 240, "2/1", 2.0, 640},          {720, 576, "16/15", 16 / 15.0, 768},
+    {720, 576, "64/45", 64 / 45.0, 1024}, {720, 480, "8/9", 8 / 9.0, 640},
+    {704, 480, "10/11", 10 / 11.0, 640},  {1440, 1080, "4/3", 4 / 3.0, 1920},
+};
+
+/* What is drawn lies and looks on the shown frame as on one with square pixels. */
+static void
+pixel_aspect_ratio(void)
+{
+    static const char *const several[] = {"Is the gate open?", "yes", "What is there?", LONG, NULL};
+    static const char *const aligned[] = {"left", "center", "right"};
+    Overlay square, o;
+    overlay_start(&square, "BGRx", 640, 360);
+    overlay_start(&o, "BGRx", 640, 360); /* all that follows are changes in mid-stream */
+    for (guint i = 0; i < G_N_ELEMENTS(anamorphic); i++) {
+        double ratio = anamorphic[i].ratio, slack = MAX(ratio, 1) + 1;
+        overlay_caps(&square, "BGRx", anamorphic[i].shown_width, anamorphic[i].height, "1/1");
+        overlay_caps(&o, "BGRx", anamorphic[i].width, anamorphic[i].height, anamorphic[i].par);
+        for (guint k = 0; k < 6; k++) {
+            gst_util_set_object_arg(G_OBJECT(square.element), "halignment", aligned[k % 3]);
+            gst_util_set_object_arg(G_OBJECT(o.element), "halignment", aligned[k % 3]);
+            GstBuffer *b = drawn(&square, k < 3 ? gate : several);
+            Bounds w = changed(&square, b);
+            gst_buffer_unref(b);
+            b = drawn(&o, k < 3 ? gate : several);
+            Bounds r = changed(&o, b);
+            gst_buffer_unref(b);
+            g_test_message("%s %s: square %d..%d %d..%d (%d), here %.1f..%.1f %d..%d (%.0f)",
+                           anamorphic[i].par, aligned[k % 3], w.left, w.right, w.top, w.bottom, w.n,
+                           r.left * ratio, (r.right + 1) * ratio - 1, r.top, r.bottom, r.n * ratio);
+            g_assert_cmpint(w.n, >, 0);
+            g_assert_cmpfloat(fabs(r.left * ratio - w.left), <=, slack);
+            g_assert_cmpfloat(fabs((r.right + 1) * ratio - (w.right + 1)), <=, slack);
+            g_assert_cmpint(r.top, ==, w.top);
+            g_assert_cmpint(r.bottom, ==, w.bottom);
+            g_assert_cmpfloat(fabs(r.n * ratio / w.n - 1), <, 0.03);
+        }
+    }
+    /* the same size again, the ratio alone is another one */
+    overlay_caps(&o, "BGRx", 320, 240, "1/1");
+    g_object_set(o.element, "halignment", 0, NULL);
+    GstBuffer *b = drawn(&o, gate);
+    Bounds wide = changed(&o, b);
+    gst_buffer_unref(b);
+    overlay_caps(&o, "BGRx", 320, 240, "2/1");
+    b = drawn(&o, gate);
+    Bounds narrow = changed(&o, b);
+    gst_buffer_unref(b);
+    g_assert_cmpint(ABS(2 * (narrow.right - narrow.left) - (wide.right - wide.left)), <=, 6);
+    /* no shape of pixels is too odd */
+    static const char *const odd[] = {"1000000/1", "1/1000000", "2147483647/1", "50/1", "1/50"};
+    for (guint i = 0; i < G_N_ELEMENTS(odd); i++) {
+        overlay_caps(&o, "BGRx", 640, 360, odd[i]);
+        gst_buffer_unref(drawn(&o, several));
+    }
+    overlay_end(&square);
+    overlay_end(&o);
+}
+
 /* A sink that takes drawings gets them attached, and the pixels stay. */
 static void
 attaches(void)
@@ -396,6 +471,22 @@ attaches(void)
     g_assert_nonnull(meta);
     g_assert_cmpuint(gst_video_overlay_composition_n_rectangles(meta->overlay), ==, 1);
     g_assert_cmpint(changed(&o, b).n, ==, 0);
+    gint x[2], y[2];
+    guint w[2], h[2];
+    gst_video_overlay_rectangle_get_render_rectangle(
+        gst_video_overlay_composition_get_rectangle(meta->overlay, 0), &x[0], &y[0], &w[0], &h[0]);
+    gst_buffer_unref(b);
+    /* shown as large with half the pixels across: so is the rectangle */
+    overlay_caps(&o, "NV12_10LE32", 160, 240, "2/1");
+    b = drawn(&o, gate);
+    meta = gst_buffer_get_video_overlay_composition_meta(b);
+    g_assert_nonnull(meta);
+    gst_video_overlay_rectangle_get_render_rectangle(
+        gst_video_overlay_composition_get_rectangle(meta->overlay, 0), &x[1], &y[1], &w[1], &h[1]);
+    g_assert_cmpint(ABS(2 * x[1] - x[0]), <=, 2);
+    g_assert_cmpint(ABS(2 * (int) w[1] - (int) w[0]), <=, 2);
+    g_assert_cmpint(y[1], ==, y[0]);
+    g_assert_cmpuint(h[1], ==, h[0]);
     gst_buffer_unref(b);
     overlay_end(&o);
 }
@@ -431,6 +522,7 @@ dump(void)
     static const struct {
         int w, h;
         const char *words[12], *properties;
+        const char *par;
     } pictures[] = {
         {640, 360, {"Is the gate open?", "yes", "How many people?", "two"}, ""},
         {1920,
@@ -448,13 +540,19 @@ dump(void)
         {64, 48, {"Is the gate open?", "yes"}, "show-question=false"},
         {640, 360, {"No box", "white on picture"}, "background-color=0 text-color=0xffffff40"},
         {360, 640, {"Portrait?", LONG}, "valignment=center"},
+        {1024, 576, {"Is the gate open?", "yes", "And?", LONG}, "show-confidence=true"},
+        {720, 576, {"Is the gate open?", "yes", "And?", LONG}, "show-confidence=true", "64/45"},
+        {640, 240, {"Is the gate open?", "yes"}, "halignment=right"},
+        {320, 240, {"Is the gate open?", "yes"}, "halignment=right", "2/1"},
     };
     for (guint i = 0; i < G_N_ELEMENTS(pictures); i++) {
-        g_autofree char *line = g_strdup_printf(
-            "videotestsrc num-buffers=1 pattern=smpte ! "
-            "video/x-raw,format=I420,width=%d,height=%d ! identity name=i ! fusionoverlay %s ! "
-            "videoconvert ! pngenc ! filesink location=%s/overlay-%u.png",
-            pictures[i].w, pictures[i].h, pictures[i].properties, folder, i);
+        g_autofree char *line =
+            g_strdup_printf("videotestsrc num-buffers=1 pattern=smpte ! "
+                            "video/x-raw,format=I420,width=%d,height=%d,pixel-aspect-ratio=%s ! "
+                            "identity name=i ! fusionoverlay %s ! "
+                            "videoconvert ! pngenc ! filesink location=%s/overlay-%u.png",
+                            pictures[i].w, pictures[i].h, pictures[i].par ? pictures[i].par : "1/1",
+                            pictures[i].properties, folder, i);
         GError *error = NULL;
         GstElement *p = gst_parse_launch(line, &error);
         g_assert_no_error(error);
@@ -489,6 +587,7 @@ main(int argc, char **argv)
     g_test_add_func("/overlay/positions", positions);
     g_test_add_func("/overlay/properties", properties_show);
     g_test_add_func("/overlay/fits-any-frame", fits_any_frame);
+    g_test_add_func("/overlay/pixel-aspect-ratio", pixel_aspect_ratio);
     g_test_add_func("/overlay/attaches", attaches);
     g_test_add_func("/overlay/negotiates-formats", negotiates_formats);
     g_test_add_func("/overlay/heat/values", heat);
