@@ -6,17 +6,13 @@
 #include <glib/gstdio.h>
 #include <math.h>
 
+#include "tokenizer_file.h"
+
 /* ---- tokens -------------------------------------------------------------------------------- */
 
 /* The added tokens, at their published ids where the vocabulary has so many rows, else right behind
  * the bytes. */
-typedef struct {
-    const char *text;
-    guint32 id;
-    bool rstrip;
-} added;
-
-static const added phi_tokens[] = {
+static const tokenizer_added phi_tokens[] = {
     {"<s>", 1, false},
     {"<|endoftext|>", 32000, false},
     {"<|assistant|>", 32001, true},
@@ -26,7 +22,7 @@ static const added phi_tokens[] = {
     {"<vision_start>", 32011, false},
     {"<vision_end>", 32012, false},
 };
-static const added llama_tokens[] = {
+static const tokenizer_added llama_tokens[] = {
     {"<|begin_of_text|>", 128000, false},   {"<|end_of_text|>", 128001, false},
     {"<|start_header_id|>", 128006, false}, {"<|end_header_id|>", 128007, false},
     {"<|eom_id|>", 128008, false},          {"<|eot_id|>", 128009, false},
@@ -39,95 +35,50 @@ G_STATIC_ASSERT(G_N_ELEMENTS(phi_tokens) == G_N_ELEMENTS(llama_tokens));
 static guint32
 added_id(const checkpoint_geometry *g, guint i)
 {
-    const added *table = g->llama ? llama_tokens : phi_tokens;
+    const tokenizer_added *table = g->llama ? llama_tokens : phi_tokens;
     bool room = table[N_ADDED - 1].id < g->vocab;
     /* id 1 is <s> in every vocabulary of the Phi kind */
     return room || table[i].id == 1 ? table[i].id : FIRST_BYTE + 256 + i;
 }
 
-/* The printable stand-in of a byte in byte-level BPE files. */
-static gunichar
-byte_spelling(guint byte)
+/* The table with the ids of this vocabulary; how many of it are in the files. */
+static guint
+list_added(const checkpoint_options *o, tokenizer_added list[N_ADDED])
 {
-    guint shifted = 0;
-    for (guint b = 0; b <= byte; b++) {
-        bool printable = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-        if (b == byte && printable)
-            return b;
-        shifted += !printable;
+    const tokenizer_added *table = o->geometry.llama ? llama_tokens : phi_tokens;
+    for (guint i = 0; i < N_ADDED; i++) {
+        list[i] = table[i];
+        list[i].id = added_id(&o->geometry, i);
     }
-    return 256 + shifted - 1;
-}
-
-static void
-append_added(GString *s, const checkpoint_options *o, const char *format)
-{
-    const added *table = o->geometry.llama ? llama_tokens : phi_tokens;
-    guint n = o->no_markers ? N_ADDED - 2 : N_ADDED;
-    for (guint i = 0; i < n; i++) {
-        guint32 id = added_id(&o->geometry, i);
-        const char *strip = table[i].rstrip ? "true" : "false";
-        if (*format == '[')
-            g_string_append_printf(s, "  {\"id\": %u, ", id);
-        else
-            g_string_append_printf(s, "  \"%u\": {", id);
-        g_string_append_printf(s,
-                               "\"content\": \"%s\", \"single_word\": false, \"lstrip\": false, "
-                               "\"rstrip\": %s, \"normalized\": false, \"special\": true}%s\n",
-                               table[i].text, strip, i + 1 < n ? "," : "");
-    }
+    return o->no_markers ? N_ADDED - 2 : N_ADDED;
 }
 
 /* One token for each byte and no merges. */
 static GString *
 tokenizer_json(const checkpoint_options *o)
 {
-    GString *s = g_string_new("{\"version\": \"1.0\", \"truncation\": null, \"padding\": null,\n"
-                              " \"added_tokens\": [\n");
-    append_added(s, o, "[");
-    g_string_append(s, " ],\n \"normalizer\": null,\n"
-                       " \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false,"
-                       " \"trim_offsets\": true, \"use_regex\": false},\n");
-    if (o->geometry.llama)
-        g_string_append_printf(
-            s,
-            " \"post_processor\": {\"type\": \"TemplateProcessing\",\n"
-            "  \"single\": [{\"SpecialToken\": {\"id\": \"<|begin_of_text|>\", \"type_id\": 0}},"
-            " {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}],\n"
-            "  \"pair\": [{\"SpecialToken\": {\"id\": \"<|begin_of_text|>\", \"type_id\": 0}},"
-            " {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}},"
-            " {\"Sequence\": {\"id\": \"B\", \"type_id\": 1}}],\n"
-            "  \"special_tokens\": {\"<|begin_of_text|>\": {\"id\": \"<|begin_of_text|>\","
-            " \"ids\": [%u], \"tokens\": [\"<|begin_of_text|>\"]}}},\n",
-            added_id(&o->geometry, 0));
-    else
-        g_string_append(s, " \"post_processor\": null,\n");
-    g_string_append(s, " \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true,"
-                       " \"trim_offsets\": true, \"use_regex\": true},\n"
-                       " \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null,"
-                       " \"continuing_subword_prefix\": null, \"end_of_word_suffix\": null,"
-                       " \"fuse_unk\": false, \"byte_fallback\": false, \"ignore_merges\": false,\n"
-                       "  \"vocab\": {");
-    for (guint b = 0; b < 256; b++) {
-        gunichar c = byte_spelling(b);
-        g_string_append(s, b ? ", \"" : "\"");
-        if (c == '"' || c == '\\')
-            g_string_append_c(s, '\\');
-        g_string_append_unichar(s, c);
-        g_string_append_printf(s, "\": %u", FIRST_BYTE + b);
-    }
-    g_string_append(s, "},\n  \"merges\": []}}\n");
-    return s;
+    tokenizer_added list[N_ADDED];
+    g_autoptr(GPtrArray) bytes = tokenizer_byte_tokens();
+    const tokenizer_file file = {
+        .added = list,
+        .n_added = list_added(o, list),
+        .bos = o->geometry.llama,
+        .tokens = bytes,
+        .first_id = FIRST_BYTE,
+    };
+    g_autofree char *text = tokenizer_file_text(&file);
+    return g_string_new(text);
 }
 
 static GString *
 tokenizer_config_json(const checkpoint_options *o)
 {
-    const added *table = o->geometry.llama ? llama_tokens : phi_tokens;
+    tokenizer_added list[N_ADDED];
+    guint n = list_added(o, list);
     GString *s = g_string_new("{\"added_tokens_decoder\": {\n");
-    append_added(s, o, "{");
+    tokenizer_append_added(s, list, n, true);
     g_string_append_printf(s, " },\n \"bos_token\": \"%s\", \"eos_token\": \"%s\"%s\n}\n",
-                           table[0].text, table[o->geometry.llama ? 5 : 1].text,
+                           list[0].text, list[o->geometry.llama ? 5 : 1].text,
                            o->geometry.llama ? "" : ", \"add_bos_token\": false");
     return s;
 }

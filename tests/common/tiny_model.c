@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tiny_model.h"
 
-#include <glib/gstdio.h>
 #include <math.h>
 #include <string.h>
+
+#include "checkpoint_maker.h"
+#include "tokenizer_file.h"
 
 enum {
     SIDE = TINY_MODEL_SIDE,
@@ -28,43 +30,12 @@ static const char *const words[] = {
 
 /* ---- tokenizer ---------------------------------------------------------------------------- */
 
-/* The printable stand-in of a byte in byte-level BPE files. */
-static void
-append_byte_spelling(GString *s, unsigned byte)
-{
-    unsigned shifted = 0;
-    for (unsigned b = 0; b < 256; b++) {
-        bool printable = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
-        if (b == byte) {
-            g_string_append_unichar(s, printable ? b : 256 + shifted);
-            return;
-        }
-        if (!printable)
-            shifted++;
-    }
-}
-
-static void
-append_json_string(GString *out, const char *s)
-{
-    g_string_append_c(out, '"');
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            g_string_append_c(out, '\\');
-        if ((unsigned char) *s < 0x20)
-            g_string_append_printf(out, "\\u%04x", (unsigned) *s);
-        else
-            g_string_append_c(out, *s);
-    }
-    g_string_append_c(out, '"');
-}
-
 typedef struct {
-    GPtrArray *tokens; /* spelling by id */
+    GPtrArray *tokens; /* of the BPE model: spelling by id */
     GHashTable *by_name;
-    GString *merges; /* JSON */
+    GPtrArray *merges;
+    GArray *added;   /* tokenizer_added: the ids behind */
     GArray *answers; /* ids that the model may say */
-    guint n_base;    /* ids below it are of the BPE model, the others added */
     guint eos, bos;
 } vocabulary;
 
@@ -97,27 +68,21 @@ vocabulary_add_word(vocabulary *v, const char *first, const char *word)
         g_string_append_c(left, *c);
         if (!before[0])
             continue;
-        if (vocabulary_add(v, left->str)) {
-            g_autofree char *merge = g_strdup_printf("%s %c", before, *c);
-            if (v->merges->len)
-                g_string_append(v->merges, ", ");
-            append_json_string(v->merges, merge);
-        }
+        if (vocabulary_add(v, left->str))
+            g_ptr_array_add(v->merges, g_strdup_printf("%s %c", before, *c));
     }
 }
 
 static void
 vocabulary_make(vocabulary *v, const tiny_model_options *o)
 {
-    v->tokens = g_ptr_array_new_with_free_func(g_free);
+    v->tokens = tokenizer_byte_tokens();
     v->by_name = g_hash_table_new(g_str_hash, g_str_equal);
-    v->merges = g_string_new(NULL);
+    v->merges = g_ptr_array_new_with_free_func(g_free);
     v->answers = g_array_new(FALSE, FALSE, sizeof(guint));
-    for (unsigned b = 0; b < 256; b++) {
-        g_autoptr(GString) s = g_string_new(NULL);
-        append_byte_spelling(s, b);
-        vocabulary_add(v, s->str);
-    }
+    v->added = g_array_new(FALSE, FALSE, sizeof(tokenizer_added));
+    for (guint b = 0; b < 256; b++)
+        g_hash_table_insert(v->by_name, g_ptr_array_index(v->tokens, b), GUINT_TO_POINTER(b));
     for (unsigned i = 0; i < G_N_ELEMENTS(words); i++) {
         vocabulary_add_word(v, "Ġ", words[i]);
         vocabulary_add_word(v, "", words[i]);
@@ -128,20 +93,26 @@ vocabulary_make(vocabulary *v, const tiny_model_options *o)
     }
     for (guint b = 0; o->bytes && b < 256; b++)
         g_array_append_val(v->answers, b);
-    v->n_base = v->tokens->len;
-    static const char *const phi[] = {
-        "<s>", "<|endoftext|>", "<|assistant|>", "<|system|>", "<|end|>", "<|user|>", NULL};
-    static const char *const llama[] = {"<|begin_of_text|>",   "<|end_of_text|>",
-                                        "<|start_header_id|>", "<|end_header_id|>",
-                                        "<|eot_id|>",          NULL};
-    for (const char *const *t = o->llama ? llama : phi; *t; t++)
-        vocabulary_add(v, *t);
-    if (!o->no_markers) {
-        vocabulary_add(v, "<vision_start>");
-        vocabulary_add(v, "<vision_end>");
-    }
-    v->bos = v->n_base;
-    v->eos = vocabulary_id(v, o->llama ? "<|eot_id|>" : "<|end|>");
+    v->bos = v->tokens->len;
+    v->eos = v->bos + 4; /* <|end|>, <|eot_id|> */
+    /* ids behind those of the tokens */
+    static const tokenizer_added phi[] = {{"<s>", 0, false},
+                                          {"<|endoftext|>", 1, true},
+                                          {"<|assistant|>", 2, true},
+                                          {"<|system|>", 3, true},
+                                          {"<|end|>", 4, true},
+                                          {"<|user|>", 5, true},
+                                          {"<vision_start>", 6, false},
+                                          {"<vision_end>", 7, false}};
+    static const tokenizer_added llama[] = {
+        {"<|begin_of_text|>", 0, false},   {"<|end_of_text|>", 1, false},
+        {"<|start_header_id|>", 2, false}, {"<|end_header_id|>", 3, false},
+        {"<|eot_id|>", 4, false},          {"<vision_start>", 5, false},
+        {"<vision_end>", 6, false}};
+    guint n = (o->llama ? G_N_ELEMENTS(llama) : G_N_ELEMENTS(phi)) - (o->no_markers ? 2 : 0);
+    g_array_append_vals(v->added, o->llama ? llama : phi, n);
+    for (guint i = 0; i < n; i++)
+        g_array_index(v->added, tokenizer_added, i).id += v->bos;
 }
 
 static void
@@ -149,64 +120,23 @@ vocabulary_clear(vocabulary *v)
 {
     g_hash_table_unref(v->by_name);
     g_ptr_array_unref(v->tokens);
-    g_string_free(v->merges, TRUE);
+    g_ptr_array_unref(v->merges);
+    g_array_unref(v->added);
     g_array_unref(v->answers);
 }
 
 static char *
 tokenizer_json(const vocabulary *v, const tiny_model_options *o)
 {
-    GString *s = g_string_new("{\"version\": \"1.0\", \"truncation\": null, \"padding\": null,\n"
-                              " \"added_tokens\": [\n");
-    for (guint id = v->n_base; id < v->tokens->len; id++) {
-        const char *t = g_ptr_array_index(v->tokens, id);
-        /* As Phi's: the turn markers swallow the white space after them. */
-        bool rstrip = !o->llama && g_str_has_prefix(t, "<|") && id != v->n_base;
-        g_string_append_printf(s, "  {\"id\": %u, \"content\": ", id);
-        append_json_string(s, t);
-        g_string_append_printf(s,
-                               ", \"single_word\": false, \"lstrip\": false, \"rstrip\": %s, "
-                               "\"normalized\": false, \"special\": true}%s\n",
-                               rstrip ? "true" : "false", id + 1 < v->tokens->len ? "," : "");
-    }
-    g_string_append(
-        s, " ],\n \"normalizer\": null,\n"
-           " \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [\n"
-           "  {\"type\": \"Split\", \"pattern\": {\"Regex\": "
-           "\"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\\\r\\\\n\\\\p{L}\\\\p{N}]?\\\\p{L}+|\\\\p{N}{1,3}|"
-           " ?[^\\\\s\\\\p{L}\\\\p{N}]+[\\\\r\\\\n]*|\\\\s*[\\\\r\\\\n]+|\\\\s+(?!\\\\S)|\\\\s+\"},"
-           " \"behavior\": \"Isolated\", \"invert\": false},\n"
-           "  {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true,"
-           " \"use_regex\": false}]},\n");
-    if (o->llama)
-        g_string_append_printf(
-            s,
-            " \"post_processor\": {\"type\": \"TemplateProcessing\",\n"
-            "  \"single\": [{\"SpecialToken\": {\"id\": \"<|begin_of_text|>\", \"type_id\": 0}},"
-            " {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}],\n"
-            "  \"pair\": [{\"SpecialToken\": {\"id\": \"<|begin_of_text|>\", \"type_id\": 0}},"
-            " {\"Sequence\": {\"id\": \"A\", \"type_id\": 0}},"
-            " {\"SpecialToken\": {\"id\": \"<|begin_of_text|>\", \"type_id\": 1}},"
-            " {\"Sequence\": {\"id\": \"B\", \"type_id\": 1}}],\n"
-            "  \"special_tokens\": {\"<|begin_of_text|>\": {\"id\": \"<|begin_of_text|>\","
-            " \"ids\": [%u], \"tokens\": [\"<|begin_of_text|>\"]}}},\n",
-            v->bos);
-    else
-        g_string_append(s, " \"post_processor\": null,\n");
-    g_string_append(s, " \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true,"
-                       " \"trim_offsets\": true, \"use_regex\": true},\n"
-                       " \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null,"
-                       " \"continuing_subword_prefix\": null, \"end_of_word_suffix\": null,"
-                       " \"fuse_unk\": false, \"byte_fallback\": false, \"ignore_merges\": false,\n"
-                       "  \"vocab\": {");
-    for (guint id = 0; id < v->n_base; id++) {
-        if (id)
-            g_string_append(s, ", ");
-        append_json_string(s, g_ptr_array_index(v->tokens, id));
-        g_string_append_printf(s, ": %u", id);
-    }
-    g_string_append_printf(s, "},\n  \"merges\": [%s]}}\n", v->merges->str);
-    return g_string_free(s, FALSE);
+    const tokenizer_file file = {
+        .added = (const tokenizer_added *) (void *) v->added->data,
+        .n_added = v->added->len,
+        .words = true,
+        .bos = o->llama,
+        .tokens = v->tokens,
+        .merges = v->merges,
+    };
+    return tokenizer_file_text(&file);
 }
 
 /* ---- configuration ------------------------------------------------------------------------ */
@@ -524,7 +454,7 @@ tiny_model_make(const tiny_model_options *options)
     g_assert_no_error(error);
     vocabulary v = {0};
     vocabulary_make(&v, o);
-    guint rows = o->vocab_rows ? o->vocab_rows : (v.tokens->len + 63) / 64 * 64;
+    guint rows = o->vocab_rows ? o->vocab_rows : (v.tokens->len + v.added->len + 63) / 64 * 64;
 
     g_autofree char *config = config_json(&v, o, rows);
     write_text(folder, "config.json", config, -1);
@@ -544,14 +474,5 @@ tiny_model_make(const tiny_model_options *options)
 void
 tiny_model_remove(char *folder)
 {
-    if (!folder)
-        return;
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
-    const char *name;
-    while (dir && (name = g_dir_read_name(dir))) {
-        g_autofree char *path = g_build_filename(folder, name, NULL);
-        g_unlink(path);
-    }
-    g_rmdir(folder);
-    g_free(folder);
+    checkpoint_remove(folder);
 }
