@@ -167,6 +167,27 @@ struct _GstFusionVqa {
     VqaTextPad *text;
 };
 
+/* ---- gstfusionvqa.c */
+/* The text pad if it was requested, else NULL; a reference for the caller. Without the lock. */
+VqaTextPad *vqa_ref_text_pad(GstFusionVqa *self);
+
+/* ---- vqaframes.c: frames on their way through */
+/* The chain function of the sink pad. */
+GstFlowReturn vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer);
+/* Whether a frame that is asked about is held until its answers are there. With the lock. */
+gboolean vqa_waits(const GstFusionVqa *self, gboolean live_upstream);
+
+/* ---- vqaevents.c: events and queries */
+/* Sets what answers the events and queries that come to a pad of this kind. */
+void vqa_serve_sink(GstPad *pad);
+void vqa_serve_src(GstPad *pad);
+void vqa_serve_text(GstPad *pad);
+/* Makes void what was asked, and ends it in the model. Without the lock. */
+void vqa_cancel_asked(GstFusionVqa *self);
+/* Flushing, no frame is asked about, and one that waits for answers does so no more. Without the
+ * lock. */
+void vqa_set_flushing(GstFusionVqa *self, gboolean flushing);
+
 /* ---- vqaproperties.c */
 void vqa_install_properties(GObjectClass *klass);
 void vqa_config_init(VqaConfig *config);

@@ -274,6 +274,19 @@ vqa_text_pad_event(VqaTextPad *self, GstEvent *event)
     }
 }
 
+static gboolean
+give_sticky(GstPad *sink, GstEvent **event, gpointer pad)
+{
+    vqa_text_pad_event(pad, *event);
+    return TRUE;
+}
+
+void
+vqa_text_pad_catch_up(VqaTextPad *pad, GstPad *sink)
+{
+    gst_pad_sticky_events_foreach(sink, give_sticky, pad);
+}
+
 void
 vqa_text_pad_flush_start(VqaTextPad *self, GstEvent *event)
 {

@@ -26,6 +26,8 @@ gboolean vqa_text_pad_has_begun(VqaTextPad *pad);
 /* The video's STREAM_START, SEGMENT, SEGMENT_DONE, GAP and EOS, in their place between the frames;
  * others are ignored. Does not take the event. */
 void vqa_text_pad_event(VqaTextPad *pad, GstEvent *event);
+/* Gives it the sticky events of the video's pad, as events that come now. */
+void vqa_text_pad_catch_up(VqaTextPad *pad, GstPad *sink);
 void vqa_text_pad_flush_start(VqaTextPad *pad, GstEvent *event);
 void vqa_text_pad_flush_stop(VqaTextPad *pad, GstEvent *event);
 

@@ -165,7 +165,7 @@ add_pre_tokenizer(fmt_loader *l, const char *where, const char *type, const cJSO
         return fmt_loader_refuse(l, FMT_ERROR_UNSUPPORTED, where, "nothing after ByteLevel", object,
                                  error);
     if (strcmp(type, "Split") == 0) {
-        fmt_split_behavior behavior;
+        fmt_split_behavior behavior = FMT_SPLIT_REMOVED;
         const char *pattern = get_pattern(l, where, object, &regex, error);
         if (!pattern || !get_behavior(l, where, object, &behavior, error) ||
             !get_bool(l, where, object, "invert", FALSE, &flag, error))
