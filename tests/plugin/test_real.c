@@ -201,7 +201,7 @@ stop_during_answer(void)
     Run r;
     run_start(&r, TRUE, SMALL, "prompt=what generation-config=max_new_tokens=1500 mode=live");
     gst_buffer_unref(through(&r, 40, 0));
-    for (guint i = 0; i < 1000 && !stat_of(&r, "asked"); i++)
+    for (guint i = 0; i < 12000 && !stat_of(&r, "asked"); i++)
         g_usleep(5000);
     g_assert_cmpuint(stat_of(&r, "asked"), ==, 1);
     g_usleep(100000);
