@@ -7,6 +7,10 @@
  * every step reads all weights. */
 #define STALL_US (100 * 1000)
 
+/* After so many narrow steps one of twice as many answers is tried: memory that others had may be
+ * free again, and a try in vain costs a fraction of a step. */
+#define WIDEN_AFTER 64
+
 /* ---- ending ------------------------------------------------------------------------------- */
 
 /* The answer among those held that is its session's turn now. */
@@ -132,8 +136,31 @@ end_step(core *c)
     g_object_unref(cancel);
 }
 
-void
-batch_step(core *c)
+/* Where memory for a step is lacking, one of half as many may do: its recording is smaller, or is
+ * there already. */
+static void
+narrow_to(core *c, uint32_t below)
+{
+    c->width = 1;
+    while (2 * c->width < below)
+        c->width *= 2;
+    c->narrow_steps = 0;
+    g_debug("%s: no memory for a step of %u answers, steps are of %u now", c->folder, below,
+            c->width);
+}
+
+static void
+widen(core *c)
+{
+    if (c->width < NET_MAX_STATES && ++c->narrow_steps >= WIDEN_AFTER) {
+        c->width *= 2;
+        c->narrow_steps = 0;
+    }
+}
+
+/* FALSE: for want of memory; a narrower one may do. */
+static bool
+try_step(core *c)
 {
     net_state *states[NET_MAX_STATES];
     uint32_t tokens[NET_MAX_STATES];
@@ -144,13 +171,12 @@ batch_step(core *c)
     /* first the cancel that a later one finds, then the look at who is cancelled already */
     GCancellable *cancel = begin_step(c);
     batch_sweep(c);
-    uint32_t n = c->n_runs;
+    uint32_t n = MIN(c->n_runs, c->width);
     for (uint32_t i = 0; i < n; i++) {
         members[i] = c->runs[i];
         states[i] = c->engine.states[members[i]->slot];
         tokens[i] = g_array_index(members[i]->ids, uint32_t, members[i]->ids->len - 1);
     }
-    c->widest = MAX(c->widest, n);
     gint64 begun_us = g_get_monotonic_time();
     bool ok = n == 0 || net_decode_batch(states, tokens, n, cancel, outs, &error);
     c->stepped_us = g_get_monotonic_time();
@@ -158,14 +184,28 @@ batch_step(core *c)
     if (!ok && g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED)) {
         g_error_free(error);
         batch_sweep(c);
-        return;
+        return true;
+    }
+    if (!ok && error_code_of(error) == FUSION_ERROR_MEMORY) {
+        if (n > 1) {
+            narrow_to(c, n);
+            g_error_free(error);
+            return false;
+        }
+        /* it may have been this one's alone: the others try together again */
+        c->width = NET_MAX_STATES;
+        end(c, remove_at(c, 0), error);
+        return true;
     }
     if (!ok) {
         batch_fail(c, error);
         g_error_free(error);
-        return;
+        return true;
     }
-    c->n_runs = 0;
+    c->widest = MAX(c->widest, n);
+    widen(c);
+    for (uint32_t i = 0; i < n; i++)
+        remove_at(c, 0);
     for (uint32_t i = 0; i < n; i++) {
         run *x = members[i];
         GError *wrong = NULL;
@@ -175,6 +215,14 @@ batch_step(core *c)
             g_cancellable_set_error_if_cancelled(x->request->cancel, &wrong);
         batch_take(c, x, goes_on, wrong);
     }
+    return true;
+}
+
+void
+batch_step(core *c)
+{
+    while (!try_step(c))
+        ;
 }
 
 void

@@ -88,12 +88,9 @@ new_states(core *c, uint32_t max_context, GError **error)
     uint32_t n = net_model_fit_states(e->device, c->config, c->precision, max_context, FRAME_SLOTS);
     states_clear(e); /* first, so that both need not fit */
     /* what was free when the device was opened may be others' now */
-    bool ok = n > 1 && net_states_new(e->model, max_context, n, e->states, NULL);
-    if (!ok) {
-        n = 1;
-        ok = net_states_new(e->model, max_context, n, e->states, error);
-    }
-    if (!ok)
+    while (n > 1 && !net_states_new(e->model, max_context, n, e->states, NULL))
+        n /= 2;
+    if (n == 1 && !net_states_new(e->model, max_context, n, e->states, error))
         return false;
     e->n_states = n;
     e->state_context = max_context;
@@ -193,6 +190,7 @@ bool
 engine_load(core *c, GError **error)
 {
     engine *e = &c->engine;
+    c->width = NET_MAX_STATES;
     if (!e->device) {
         g_autofree char *index = g_strdup_printf("%u", c->device.index);
         net_device *device = net_device_open(index, error);

@@ -37,6 +37,25 @@ error_code_of(const GError *lower)
     return FUSION_ERROR_FAILED;
 }
 
+GError *
+error_for(const core *c, GError *lower)
+{
+    GError *error = NULL;
+    bool memory = net_classify_error(lower) == NET_CLASS_OUT_OF_MEMORY;
+    bool smaller = c->precision < NET_Q4 && c->device.f16;
+    error_take(&error, lower, memory ? c->folder : NULL);
+    if (memory) {
+        /* it fitted when the model was opened: others have it now */
+        char *text = g_strdup_printf(
+            "%s: free memory that others hold on %s, or open the model with a smaller "
+            "max-context%s",
+            error->message, c->device.name, smaller ? " or precision=q4" : "");
+        g_free(error->message);
+        error->message = text;
+    }
+    return error;
+}
+
 bool
 error_take(GError **error, GError *lower, const char *prefix)
 {

@@ -344,8 +344,7 @@ void
 run_fail(run *x, GError *lower)
 {
     core *c = x->core;
-    g_autoptr(GError) error = NULL;
-    error_take(&error, lower, NULL);
+    g_autoptr(GError) error = error_for(c, lower);
     if (error->code == FUSION_ERROR_DEVICE_LOST)
         c->lost = true;
     run_leave(x);

@@ -150,13 +150,12 @@ recover(core *c)
     c->lost = false;
     c->reloading = true;
     for (gint64 delay = 1; pause_for(c, delay); delay = MIN(delay * 2, 30)) {
-        g_autoptr(GError) error = NULL;
         GError *local = NULL;
         if (engine_load(c, &local)) {
             core_set_state(c, FUSION_READY, 1, NULL);
             break;
         }
-        error_take(&error, local, NULL);
+        g_autoptr(GError) error = error_for(c, local);
         engine_unload(c);
         if (!may_recover(error)) {
             if (error->code != FUSION_ERROR_CANCELLED)
@@ -176,8 +175,7 @@ load(core *c)
         core_set_state(c, FUSION_READY, 1, NULL);
         return;
     }
-    g_autoptr(GError) error = NULL;
-    error_take(&error, local, NULL);
+    g_autoptr(GError) error = error_for(c, local);
     if (error->code == FUSION_ERROR_DEVICE_LOST)
         recover(c);
     else

@@ -26,6 +26,9 @@ fusion_error error_code_of(const GError *lower);
 /* Sets *error to `lower` (taken) in the domain FUSION_ERROR, its message after "prefix: " if prefix
  * is given. Returns false. */
 bool error_take(GError **error, GError *lower, const char *prefix);
+/* The error for who asked or waits for the model, from `lower` (taken); one for want of memory says
+ * what to do. */
+GError *error_for(const core *c, GError *lower);
 
 /* ---- frame.c ------------------------------------------------------------------------------ */
 
@@ -124,9 +127,12 @@ struct core {
     bool lost;                 /* scheduler thread, as what follows: the device is gone */
 
     engine engine;
-    run *runs[NET_MAX_STATES]; /* free answers on their way, each with a state; oldest first */
+    run *runs[NET_MAX_STATES]; /* free answers on their way, each with a state; first who waits
+                                  longest for a step */
     uint32_t n_runs;
-    uint32_t widest;   /* answers in the widest step so far; for tests */
+    uint32_t width;        /* answers in a step at most: fewer while memory is lacking */
+    uint32_t narrow_steps; /* taken since that width was chosen, while it is less than all */
+    uint32_t widest;       /* answers in the widest step so far; for tests */
     GPtrArray *held;   /* run: complete, but an earlier one of its session is not */
     gint64 stepped_us; /* end of the latest decoding step */
     frame_slot slots[FRAME_SLOTS];
@@ -160,7 +166,8 @@ void engine_unload(core *c);
 /* Whether the states have so many positions. */
 bool engine_has_context(const core *c, uint32_t max_context);
 /* States of at least max_context positions, as many positions as any opener wants if that fits, and as
- * many states as net_model_fit_states says. New ones take the place of the old: none may be taken then. */
+ * many states as net_model_fit_states says, or half, a quarter, .. of that if memory is lacking. New ones
+ * take the place of the old: none may be taken then. */
 bool engine_ensure_states(core *c, uint32_t max_context, GError **error);
 /* A state that nobody has (there must be one), until it is returned. */
 uint32_t engine_take_state(core *c);
@@ -175,7 +182,8 @@ net_frame *engine_frame(core *c, fusion_frame *frame, uint32_t q, net_tap_fn tap
 /* A run that has its first token and goes on; or one that has ended, with its answer or with an error
  * (taken). Answers are told in the order in which the session asked, errors at once. */
 void batch_take(core *c, run *x, bool goes_on, GError *error);
-/* One token for every answer on its way. */
+/* One token for every answer on its way; while the device lacks memory for a step of all, for as many
+ * as one takes, in turns. What lacks it even alone ends. */
 void batch_step(core *c);
 /* Ends those that were cancelled. */
 void batch_sweep(core *c);

@@ -28,6 +28,7 @@ struct net_frame {
 };
 struct net_state {
     net_model *model;
+    uint8_t mark; /* of the latest prefill's frame */
     uint32_t max_context, position, prompt;
     GArray *answer; /* tokens after the prompt */
     float *logits;
@@ -43,7 +44,8 @@ static struct {
     void *logits_user;
     GArray *answer;
     bool held, pausing, load_held, lose, lose_step;
-    uint32_t max_states;
+    uint32_t max_states, state_memory, step_memory;
+    int never;
     uint32_t decode_us, failing_opens;
     char *load_error;
     uint64_t needs[2]; /* f32; f16 and smaller */
@@ -70,14 +72,15 @@ fake_net_reset(void)
     fake.logits = NULL;
     g_clear_pointer(&fake.answer, g_array_unref);
     fake.held = fake.pausing = fake.load_held = fake.lose = fake.lose_step = false;
-    fake.max_states = NET_MAX_STATES;
+    fake.max_states = fake.state_memory = fake.step_memory = NET_MAX_STATES;
+    fake.never = -1;
     fake.decode_us = fake.failing_opens = 0;
     fake.q4_needs = 0;
     fake.needs[0] = 2000;
     fake.needs[1] = 1000;
     g_clear_pointer(&fake.load_error, g_free);
     alive.loads = alive.encodes = alive.prefills = alive.decodes = alive.extended = 0;
-    alive.steps = alive.widest = 0;
+    alive.steps = alive.widest = alive.refused = 0;
     fake.counts = alive;
     empty(&fake.order);
     empty(&fake.prompt);
@@ -128,6 +131,23 @@ fake_net_set_max_states(uint32_t n)
 {
     g_mutex_lock(&lock);
     fake.max_states = n;
+    g_mutex_unlock(&lock);
+}
+
+void
+fake_net_set_step_memory(uint32_t conversations, int never)
+{
+    g_mutex_lock(&lock);
+    fake.step_memory = conversations;
+    fake.never = never;
+    g_mutex_unlock(&lock);
+}
+
+void
+fake_net_set_state_memory(uint32_t n)
+{
+    g_mutex_lock(&lock);
+    fake.state_memory = n;
     g_mutex_unlock(&lock);
 }
 
@@ -502,6 +522,14 @@ bool
 net_states_new(net_model *m, uint32_t max_context, uint32_t n, net_state **states, GError **error)
 {
     g_assert_cmpuint(n, <=, NET_MAX_STATES);
+    g_mutex_lock(&lock);
+    bool fits = n <= fake.state_memory;
+    g_mutex_unlock(&lock);
+    if (!fits) {
+        g_set_error(error, FAKE_DEVICE_ERROR, NET_CLASS_OUT_OF_MEMORY, "no memory for %u states",
+                    n);
+        return false;
+    }
     for (uint32_t i = 0; i < n; i++) {
         net_state *s = states[i] = g_new0(net_state, 1);
         s->model = m;
@@ -634,6 +662,7 @@ net_prefill(net_state *s, net_frame *f, const net_prompt *p, GCancellable *cance
     }
     if (cancelled(cancel, error))
         return false;
+    s->mark = f->mark;
     s->attention = p->attention;
     s->prompt = net_prompt_length(s->model, p, 16);
     g_assert_cmpuint(s->prompt, <=, s->max_context);
@@ -649,6 +678,16 @@ net_decode_batch(net_state *const *states, const uint32_t *tokens, uint32_t n, G
                  net_output *outs, GError **error)
 {
     g_mutex_lock(&lock);
+    bool fits = n <= fake.step_memory;
+    for (uint32_t i = 0; i < n; i++)
+        fits &= states[i]->mark != fake.never;
+    fake.counts.refused += !fits;
+    if (!fits) {
+        g_mutex_unlock(&lock);
+        g_set_error(error, FAKE_DEVICE_ERROR, NET_CLASS_OUT_OF_MEMORY, "no memory for a step of %u",
+                    n);
+        return false;
+    }
     fake.counts.decodes += n;
     fake.counts.steps++;
     fake.counts.widest = MAX(fake.counts.widest, n);

@@ -38,6 +38,11 @@ void fake_net_hold_load(bool held);
 void fake_net_lose_device(uint32_t failing_opens);
 /* The next decoding step fails with a lost device. */
 void fake_net_lose_device_in_step(void);
+/* Memory is there for decoding steps of at most `conversations` at once, and never for one with a
+ * conversation about a frame of this brightness (-1: none). */
+void fake_net_set_step_memory(uint32_t conversations, int never);
+/* Memory is there for at most n states at once. */
+void fake_net_set_state_memory(uint32_t n);
 /* Bytes that a model is predicted to need, in f32 and in f16, with FAKE_FRAME_BYTES more for every
  * frame; the devices have 1 GiB. */
 #define FAKE_FRAME_BYTES 1000
@@ -52,6 +57,7 @@ typedef struct {
     uint32_t decodes;  /* tokens of decoding steps */
     uint32_t steps;    /* those steps */
     uint32_t widest;   /* answers in one of them */
+    uint32_t refused;  /* steps that memory was lacking for; in none of the above */
     uint32_t extended; /* tokens of net_extend */
     uint32_t models, states, frames, devices; /* alive now */
     uint32_t reserve;                         /* of the latest prefill's prompt */

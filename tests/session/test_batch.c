@@ -273,6 +273,139 @@ test_lost_in_step(fixture *f, gconstpointer data)
         fusion_session_free(s[i]);
 }
 
+/* ---- memory -------------------------------------------------------------------------------- */
+
+/* Steps for which there is no memory are taken by fewer, in turns, until there is some again. */
+static void
+test_narrow_steps(fixture *f, gconstpointer data)
+{
+    static const uint32_t room[] = {5, 3, 1};
+    for (guint k = 0; k < G_N_ELEMENTS(room); k++) {
+        uint32_t most = room[k] >= 4 ? 4 : room[k] >= 2 ? 2 : 1, tokens = 0;
+        g_autoptr(answers) a = answers_new();
+        fusion_session *s[8];
+        uint64_t ids[8];
+        fake_net_reset();
+        fake_net_set_logits(alphabet, NULL);
+        fake_net_set_step_memory(room[k], -1);
+        fake_net_hold(true);
+        for (uint32_t i = 0; i < 8; i++) {
+            s[i] = fusion_session_new(f->model, "narrow");
+            ids[i] = ask_for(s[i], (uint8_t) i, 30 + i, false, a);
+        }
+        fake_net_hold(false);
+        answers_wait(a, 8);
+        fake_net_counts n = fake_net_get_counts();
+        for (uint32_t i = 0; i < 8; i++) {
+            assert_spelt(answer_of(a, ids[i]), 30 + i);
+            tokens += 30 + i - 1;
+        }
+        g_test_message("room for %u: %u steps for %u tokens, %u answers in the widest, %u refused",
+                       room[k], n.steps, tokens, n.widest, n.refused);
+        g_assert_cmpuint(n.decodes, ==, tokens); /* none twice, none left out */
+        g_assert_cmpuint(n.widest, <=, room[k]);
+        g_assert_cmpuint(n.widest, >=, most);
+        g_assert_cmpuint(n.refused, >, 0);
+        g_assert_cmpuint(n.refused, <=, 3 + n.steps / 64 * 2); /* not at every step */
+
+        /* it comes back */
+        fake_net_set_step_memory(NET_MAX_STATES, -1);
+        fake_net_hold(true);
+        for (uint32_t i = 0; i < 8; i++)
+            ids[i] = ask_for(s[i], (uint8_t) i, 200, false, a);
+        fake_net_hold(false);
+        answers_wait(a, 16);
+        for (uint32_t i = 0; i < 8; i++)
+            fusion_session_free(s[i]);
+        g_assert_cmpuint(fake_net_get_counts().widest, ==, 8);
+        g_assert_cmpuint(fake_net_get_counts().refused, ==, n.refused);
+    }
+}
+
+/* Of eight only the one for which memory is lacking by itself fails, and says what to do. */
+static void
+test_one_lacks_memory(fixture *f, gconstpointer data)
+{
+    g_autoptr(answers) a = answers_new();
+    fusion_session *s[8];
+    uint64_t ids[8];
+    fake_net_set_logits(alphabet, NULL);
+    fake_net_hold(true);
+    for (uint32_t i = 0; i < 8; i++) {
+        s[i] = fusion_session_new(f->model, "one");
+        ids[i] = ask_for(s[i], (uint8_t) i, 40, false, a);
+    }
+    fake_net_set_step_memory(NET_MAX_STATES, 5);
+    fake_net_hold(false);
+    answers_wait(a, 8);
+    for (uint32_t i = 0; i < 8; i++) {
+        const fusion_answer *x = answer_of(a, ids[i]);
+        if (i != 5) {
+            assert_spelt(x, 40);
+            continue;
+        }
+        g_test_message("%s", x->error->message);
+        g_assert_error(x->error, FUSION_ERROR, FUSION_ERROR_MEMORY);
+        g_assert_nonnull(strstr(x->error->message, f->folder));
+        g_assert_nonnull(strstr(x->error->message, "no memory for a step of 1: free memory"));
+        g_assert_nonnull(strstr(x->error->message, "smaller max-context or precision=q4"));
+    }
+    /* it was one's alone: the others go on together */
+    g_assert_cmpuint(fake_net_get_counts().widest, ==, 7);
+    ask_for(s[5], 6, 5, false, a);
+    assert_spelt(answers_wait(a, 9), 5);
+    for (uint32_t i = 0; i < 8; i++)
+        fusion_session_free(s[i]);
+}
+
+/* Nobody can be served: all are told, and those who come when memory is back are answered. */
+static void
+test_no_memory(fixture *f, gconstpointer data)
+{
+    g_autoptr(answers) a = answers_new();
+    fusion_session *s[SESSIONS];
+    fake_net_set_logits(alphabet, NULL);
+    fake_net_set_step_memory(0, -1);
+    for (uint32_t i = 0; i < SESSIONS; i++) {
+        s[i] = fusion_session_new(f->model, "nobody");
+        ask_for(s[i], (uint8_t) i, 40, false, a);
+    }
+    for (uint32_t i = 1; i <= SESSIONS; i++)
+        g_assert_error(answers_wait(a, i)->error, FUSION_ERROR, FUSION_ERROR_MEMORY);
+    fake_net_set_step_memory(NET_MAX_STATES, -1);
+    ask_for(s[0], 1, 5, false, a);
+    assert_spelt(answers_wait(a, SESSIONS + 1), 5);
+    for (int i = 0; i < SESSIONS; i++)
+        fusion_session_free(s[i]);
+}
+
+/* As many conversations at once as there is memory for when they are made, not one alone. */
+static void
+test_fewer_states(fixture *f, gconstpointer data)
+{
+    static const uint32_t room[][2] = {{7, 4}, {3, 2}, {1, 1}}; /* states with memory, made */
+    for (guint k = 0; k < G_N_ELEMENTS(room); k++) {
+        char *folder = tiny_model_make(NULL);
+        fake_net_reset();
+        fake_net_set_state_memory(room[k][0]);
+        fusion_model *m = open_ready(folder);
+        g_assert_cmpuint(fake_net_get_counts().states, ==, 8 + room[k][1]); /* the fixture's too */
+        fusion_model_unref(m);
+        tiny_model_remove(folder);
+    }
+    g_autoptr(GError) error = NULL;
+    char *folder = tiny_model_make(NULL);
+    fake_net_set_state_memory(0);
+    fusion_model *m = fusion_model_open(&(fusion_model_options){.folder = folder}, &error);
+    g_assert_no_error(error);
+    g_assert_false(fusion_model_wait(m, NULL, &error));
+    g_test_message("%s", error->message);
+    g_assert_error(error, FUSION_ERROR, FUSION_ERROR_MEMORY);
+    g_assert_nonnull(strstr(error->message, "no memory for 1 states: free memory"));
+    fusion_model_unref(m);
+    tiny_model_remove(folder);
+}
+
 /* Somebody who wants more context gets larger states when the smaller ones have had their say. */
 static void
 test_larger_context(fixture *f, gconstpointer data)
@@ -328,5 +461,9 @@ main(int argc, char **argv)
     ADD("/batch/cancel-held", 8, test_cancel_held);
     ADD("/batch/lost-in-step", 8, test_lost_in_step);
     ADD("/batch/larger-context", 8, test_larger_context);
+    ADD("/batch/memory/narrow-steps", 8, test_narrow_steps);
+    ADD("/batch/memory/one", 8, test_one_lacks_memory);
+    ADD("/batch/memory/none", 8, test_no_memory);
+    ADD("/batch/memory/states", 8, test_fewer_states);
     return g_test_run();
 }
