@@ -9,7 +9,7 @@ build=${FUSION_BUILD:-$root/build}
 # what model/scenes/assets/make_pack.py reads).
 packages_build=(gcc libc6-dev pkg-config meson ninja-build glslang-tools
     libglib2.0-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libcjson-dev
-    libvulkan-dev libpango1.0-dev libmosquitto-dev librdkafka-dev)
+    libvulkan-dev libpango1.0-dev libmosquitto-dev libssl-dev librdkafka-dev)
 packages_run=(mesa-vulkan-drivers gstreamer1.0-tools gstreamer1.0-plugins-base
     gstreamer1.0-plugins-good gstreamer1.0-plugins-bad fonts-dejavu-core
     python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0)

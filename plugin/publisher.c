@@ -72,8 +72,8 @@ static const struct {
     {"mqtt", &publish_mqtt_class, NULL, NULL},
     {"mqtts", &publish_mqtt_class, NULL, NULL},
 #else
-    {"mqtt", NULL, "libmosquitto-dev", "mqtt"},
-    {"mqtts", NULL, "libmosquitto-dev", "mqtt"},
+    {"mqtt", NULL, "libmosquitto-dev and libssl-dev", "mqtt"},
+    {"mqtts", NULL, "libmosquitto-dev and libssl-dev", "mqtt"},
 #endif
 #ifdef HAVE_RDKAFKA
     {"kafka", &publish_kafka_class, NULL, NULL},

@@ -3,18 +3,25 @@
  * Records to an MQTT broker with QoS 1, by libmosquitto, all from the publisher's thread. A
  * connection that is lost is given up with its client: the records that were not acknowledged go to
  * the next one, in order.
+ *
+ * Every attempt looks the broker's name up anew and goes through its addresses until one of them
+ * answers. libmosquitto is told the address only: with a name it would look it up itself, blocking,
+ * and stay with the first address whose connection begins without an error.
  */
 #include <errno.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#include "publishsink.h"
+#include "hostlookup.h"
+#include "publishtls.h"
 
 /* Packets that a broker has to keep at once; the default of most. */
 #define IN_FLIGHT 20
-#define CONNECT_TIMEOUT (10 * G_TIME_SPAN_SECOND)
+#define LOOKUP_TIMEOUT (60 * G_TIME_SPAN_SECOND)
+#define CONNECT_TIMEOUT (10 * G_TIME_SPAN_SECOND) /* of each address */
 #define GOODBYE_TIMEOUT G_TIME_SPAN_SECOND
 /* While connecting, libmosquitto does not tell whether it waits for reading or writing. */
 #define LOOK_EVERY (20 * G_TIME_SPAN_MILLISECOND)
@@ -23,7 +30,7 @@
 #define ONLINE "{\"state\":\"online\"}"
 #define OFFLINE "{\"state\":\"offline\"}"
 
-typedef enum { AWAY, CONNECTING, CONNECTED } State;
+typedef enum { AWAY, LOOKING_UP, CONNECTING, CONNECTED } State;
 
 typedef struct {
     PublishSink parent;
@@ -35,11 +42,18 @@ typedef struct {
     int protocol; /* 5, or 4 (that is 3.1.1) with brokers that know no more */
 
     State state;
+    HostLookup *lookup;
+    GPtrArray *addresses;   /* of the host, in this attempt */
+    guint next;             /* of them; the one before is being tried */
+    GPtrArray *failures;    /* of those before that: texts */
+    char *good;             /* the address that answered last: the next attempt begins with it */
+    PublishTls *encryption; /* of this attempt, whose clients use it */
     struct mosquitto *client;
     GHashTable *in_flight; /* packet id -> record */
     char *lost;            /* why, told by a callback: the client is given up after it */
+    gboolean step_down;    /* the broker answered, but wants the older protocol */
     guint attempt;
-    gint64 at; /* of the next attempt, or the end of this one */
+    gint64 at; /* of the next attempt, or the end of what is under way */
     int goodbye_id;
 } MqttSink;
 
@@ -116,9 +130,21 @@ check(MqttSink *m, GError **error)
 }
 
 static void
-free_sink(MqttSink *m)
+drop_client(MqttSink *m)
 {
     g_clear_pointer(&m->client, mosquitto_destroy);
+    g_clear_pointer(&m->lost, g_free);
+}
+
+static void
+free_sink(MqttSink *m)
+{
+    drop_client(m);
+    g_clear_pointer(&m->encryption, publish_tls_free);
+    g_clear_pointer(&m->lookup, host_lookup_free);
+    g_clear_pointer(&m->addresses, g_ptr_array_unref);
+    g_ptr_array_unref(m->failures);
+    g_free(m->good);
     g_hash_table_unref(m->in_flight);
     g_free(m->host);
     g_free(m->topic);
@@ -126,7 +152,6 @@ free_sink(MqttSink *m)
     g_free(m->user);
     g_free(m->password_in_location);
     g_free(m->address);
-    g_free(m->lost);
     g_free(m);
     g_mutex_lock(&library_lock);
     mosquitto_lib_cleanup();
@@ -144,6 +169,7 @@ mqtt_open(const PublishConfig *config, Publisher *publisher, GError **error)
     m->config = config;
     m->publisher = publisher;
     m->in_flight = g_hash_table_new(NULL, NULL);
+    m->failures = g_ptr_array_new_with_free_func(g_free);
     m->protocol = MQTT_PROTOCOL_V5;
     if (!check(m, error)) {
         free_sink(m);
@@ -167,6 +193,41 @@ lose(MqttSink *m, char *why)
         m->lost = why;
 }
 
+static char *
+describe(const MqttSink *m, int code)
+{
+    if (m->tls && (code == MOSQ_ERR_TLS || (code == MOSQ_ERR_ERRNO && errno == EPROTO))) {
+        const char *refusal = m->encryption ? publish_tls_refusal(m->encryption) : NULL;
+        int failure = m->encryption ? publish_tls_failure(m->encryption) : 0;
+        if (failure && !refusal)
+            return g_strdup(g_strerror(failure));
+        return g_strdup_printf("TLS failed%s%s (check ca-file, the host's name in the broker's "
+                               "certificate, cert-file and key-file)",
+                               refusal ? ": " : "", refusal ? refusal : "");
+    }
+    if (code == MOSQ_ERR_ERRNO)
+        return g_strdup(g_strerror(errno));
+    return g_strdup(mosquitto_strerror(code));
+}
+
+static void
+set_good(MqttSink *m)
+{
+    g_free(m->good);
+    m->good = g_strdup(m->addresses->pdata[m->next - 1]);
+}
+
+static void
+step_down(MqttSink *m)
+{
+    m->protocol = MQTT_PROTOCOL_V311;
+    m->step_down = TRUE;
+    m->attempt = 0;
+    set_good(m);
+    g_clear_pointer(&m->lost, g_free);
+    lose(m, g_strdup("the broker does not speak MQTT 5; 3.1.1 comes next"));
+}
+
 static void
 on_connect(struct mosquitto *client, void *user, int code, int flags,
            const mosquitto_property *properties)
@@ -176,9 +237,7 @@ on_connect(struct mosquitto *client, void *user, int code, int flags,
      */
     if (m->protocol == MQTT_PROTOCOL_V5 && (code == CONNACK_REFUSED_PROTOCOL_VERSION ||
                                             code == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION)) {
-        m->protocol = MQTT_PROTOCOL_V311;
-        m->attempt = 0;
-        lose(m, g_strdup("the broker does not speak MQTT 5; 3.1.1 comes next"));
+        step_down(m);
         return;
     }
     if (code != 0) {
@@ -193,6 +252,7 @@ on_connect(struct mosquitto *client, void *user, int code, int flags,
     }
     m->state = CONNECTED;
     m->attempt = 0;
+    set_good(m);
     publisher_set_connected(m->publisher, TRUE);
     if (m->config->status_topic)
         mosquitto_publish(client, NULL, m->config->status_topic, (int) strlen(ONLINE), ONLINE, 1,
@@ -222,10 +282,11 @@ on_publish(struct mosquitto *client, void *user, int id, int code,
 static void
 on_disconnect(struct mosquitto *client, void *user, int code, const mosquitto_property *properties)
 {
+    MqttSink *m = user;
     /* only positive codes of libmosquitto mean that the far side did it; MQTT's own begin at 128 */
-    lose(user,
-         g_strdup_printf("the connection was closed: %s",
-                         code >= 128 ? mosquitto_reason_string(code) : mosquitto_strerror(code)));
+    g_autofree char *why =
+        code >= 128 ? g_strdup(mosquitto_reason_string(code)) : describe(m, code);
+    lose(m, g_strdup_printf("the connection was closed: %s", why));
 }
 
 static void
@@ -239,38 +300,43 @@ on_log(struct mosquitto *client, void *user, int level, const char *text)
 static void
 give_up(MqttSink *m, const char *why)
 {
-    g_clear_pointer(&m->client, mosquitto_destroy);
     gint64 wait = publish_back_off(m->config, m->attempt++);
-    /* libmosquitto ends some of its texts with a full stop */
-    g_autofree char *text = g_strdup(why);
-    if (g_str_has_suffix(text, "."))
-        text[strlen(text) - 1] = 0;
     publisher_trouble(m->publisher,
                       m->state == CONNECTED ? GST_RESOURCE_ERROR_WRITE
                                             : GST_RESOURCE_ERROR_OPEN_WRITE,
                       "MQTT broker %s: %s. Records wait; the next attempt comes within %g s",
-                      m->address, text, (double) m->config->max_reconnect_delay / GST_SECOND);
+                      m->address, why, (double) m->config->max_reconnect_delay / GST_SECOND);
+    drop_client(m);
+    g_clear_pointer(&m->encryption, publish_tls_free);
+    g_clear_pointer(&m->lookup, host_lookup_free);
     m->state = AWAY;
+    m->step_down = FALSE;
     m->at = g_get_monotonic_time() + wait;
-    g_clear_pointer(&m->lost, g_free);
     g_hash_table_remove_all(m->in_flight);
     publisher_set_connected(m->publisher, FALSE);
     publisher_rewind(m->publisher);
 }
 
-static char *
-describe(int code)
+static int
+by_text(gconstpointer a, gconstpointer b)
 {
-    if (code == MOSQ_ERR_ERRNO)
-        return g_strdup(g_strerror(errno));
-    if (code == MOSQ_ERR_TLS)
-        return g_strdup("TLS failed (check ca-file, the host's name in the broker's certificate, "
-                        "cert-file and key-file)");
-    return g_strdup(mosquitto_strerror(code));
+    return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
+/* In an order that does not change with that of the name's servers: the same text is told once a
+ * minute. */
+static void
+give_up_all(MqttSink *m)
+{
+    g_ptr_array_sort(m->failures, by_text);
+    g_ptr_array_add(m->failures, NULL);
+    g_autofree char *why = g_strjoinv("; ", (char **) m->failures->pdata);
+    give_up(m, why);
+}
+
+/* An error of the configuration, which is the same for each address, is left in m->lost. */
 static int
-begin(MqttSink *m)
+begin(MqttSink *m, const char *address)
 {
     const PublishConfig *c = m->config;
     m->client = mosquitto_new(m->client_id, true, m);
@@ -295,32 +361,123 @@ begin(MqttSink *m)
         code = mosquitto_username_pw_set(m->client, m->user,
                                          password ? password : m->password_in_location);
     if (code == MOSQ_ERR_SUCCESS && m->tls) {
-        if (!c->ca_file)
-            code = mosquitto_int_option(m->client, MOSQ_OPT_TLS_USE_OS_CERTS, 1);
-        if (code == MOSQ_ERR_SUCCESS && (c->ca_file || c->cert_file))
-            code = mosquitto_tls_set(m->client, c->ca_file, c->ca_file ? NULL : "/etc/ssl/certs",
-                                     c->cert_file, c->key_file, NULL);
+        /* libmosquitto's own settings would check the certificate against the address */
+        if (!m->encryption)
+            m->encryption = publish_tls_new(c, m->host, &error);
+        if (!m->encryption) {
+            lose(m, g_strdup(error->message));
+            return MOSQ_ERR_TLS;
+        }
+        code = mosquitto_int_option(m->client, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
+        if (code == MOSQ_ERR_SUCCESS)
+            code = mosquitto_void_option(m->client, MOSQ_OPT_SSL_CTX,
+                                         publish_tls_context(m->encryption));
     }
     if (code == MOSQ_ERR_SUCCESS && c->status_topic)
         code =
             mosquitto_will_set(m->client, c->status_topic, (int) strlen(OFFLINE), OFFLINE, 1, true);
     if (code == MOSQ_ERR_SUCCESS)
-        code = mosquitto_connect_async(m->client, m->host, m->port, (int) c->keepalive);
+        code = mosquitto_connect_async(m->client, address, m->port, (int) c->keepalive);
     return code;
 }
 
+/* The address that is being tried did not do it. */
 static void
-connect_now(MqttSink *m)
+add_failure(MqttSink *m, const char *why)
 {
-    errno = 0;
-    int code = begin(m);
-    if (code != MOSQ_ERR_SUCCESS) {
-        g_autofree char *why = m->lost ? g_strdup(m->lost) : describe(code);
-        give_up(m, why);
+    const char *address = m->addresses->pdata[m->next - 1];
+    /* libmosquitto ends some of its texts with a full stop */
+    int length = (int) strlen(why) - (g_str_has_suffix(why, ".") ? 1 : 0);
+    gboolean only = m->addresses->len == 1;
+    g_ptr_array_add(m->failures,
+                    g_strdup_printf("%s%s%s%.*s", only ? "" : "at ", only ? "" : address,
+                                    only ? "" : ": ", length, why));
+    drop_client(m);
+}
+
+static void
+try_next(MqttSink *m)
+{
+    while (m->next < m->addresses->len) {
+        errno = 0;
+        int code = begin(m, m->addresses->pdata[m->next++]);
+        if (code == MOSQ_ERR_SUCCESS) {
+            m->state = CONNECTING;
+            m->at = g_get_monotonic_time() + CONNECT_TIMEOUT;
+            return;
+        }
+        if (m->lost) {
+            g_autofree char *why = g_strdup(m->lost);
+            give_up(m, why);
+            return;
+        }
+        g_autofree char *why = describe(m, code);
+        add_failure(m, why);
+    }
+    give_up_all(m);
+}
+
+static void
+connection_failed(MqttSink *m, const char *why)
+{
+    if (m->state == CONNECTING && !m->step_down) {
+        add_failure(m, why);
+        try_next(m);
         return;
     }
-    m->state = CONNECTING;
-    m->at = g_get_monotonic_time() + CONNECT_TIMEOUT;
+    g_autofree char *text = g_strdup(why);
+    if (g_str_has_suffix(text, "."))
+        text[strlen(text) - 1] = 0;
+    give_up(m, text);
+}
+
+static void
+look_up(MqttSink *m)
+{
+    m->lookup = host_lookup_new(m->host);
+    m->state = LOOKING_UP;
+    m->at = g_get_monotonic_time() + LOOKUP_TIMEOUT;
+}
+
+static void
+work_on_lookup(MqttSink *m, gint64 now)
+{
+    g_autoptr(GError) error = NULL;
+    GPtrArray *addresses = host_lookup_take(m->lookup, &error);
+    if (error) {
+        give_up(m, error->message);
+        return;
+    }
+    if (!addresses) {
+        if (now >= m->at)
+            give_up(m, "its name is still not resolved");
+        return;
+    }
+    g_clear_pointer(&m->lookup, host_lookup_free);
+    g_clear_pointer(&m->addresses, g_ptr_array_unref);
+    m->addresses = addresses;
+    m->next = 0;
+    g_ptr_array_set_size(m->failures, 0);
+    guint at;
+    if (m->good && g_ptr_array_find_with_equal_func(addresses, m->good, g_str_equal, &at))
+        g_ptr_array_insert(addresses, 0, g_ptr_array_steal_index(addresses, at));
+    try_next(m);
+}
+
+/* What became of a connection that begins, before libmosquitto looks: 2.0.11 takes a TLS connection
+ * that failed for one that still begins, and trying it again keeps the processor busy. */
+static const char *
+connection_error(const MqttSink *m, short revents)
+{
+    char byte;
+    gssize n = recv(mosquitto_socket(m->client), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (n == 0 || (n < 0 && errno == ENOTCONN && (revents & POLLHUP))) {
+        int failure = m->encryption ? publish_tls_failure(m->encryption) : 0;
+        return failure ? g_strerror(failure) : "the connection was refused or closed";
+    }
+    if (n > 0 || errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ENOTCONN)
+        return NULL;
+    return g_strerror(errno);
 }
 
 static gint64
@@ -329,8 +486,12 @@ mqtt_watch(PublishSink *sink, struct pollfd *fd)
     MqttSink *m = (MqttSink *) sink;
     if (m->state == AWAY)
         return m->at;
-    fd->fd = mosquitto_socket(m->client);
     fd->events = POLLIN;
+    if (m->state == LOOKING_UP) {
+        fd->fd = host_lookup_fd(m->lookup);
+        return m->at;
+    }
+    fd->fd = mosquitto_socket(m->client);
     gint64 now = g_get_monotonic_time();
     if (m->state == CONNECTING)
         return MIN(m->at, now + LOOK_EVERY);
@@ -347,8 +508,19 @@ mqtt_work(PublishSink *sink, short revents)
     gint64 now = g_get_monotonic_time();
     if (m->state == AWAY) {
         if (now >= m->at)
-            connect_now(m);
+            look_up(m);
         return;
+    }
+    if (m->state == LOOKING_UP) {
+        work_on_lookup(m, now);
+        return;
+    }
+    if (m->state == CONNECTING) {
+        const char *failed = connection_error(m, revents);
+        if (failed) {
+            connection_failed(m, failed);
+            return;
+        }
     }
     int code = MOSQ_ERR_SUCCESS;
     errno = 0;
@@ -358,9 +530,13 @@ mqtt_work(PublishSink *sink, short revents)
         code = mosquitto_loop_write(m->client, 1);
     if (code == MOSQ_ERR_SUCCESS && !m->lost)
         code = mosquitto_loop_misc(m->client);
+    /* libmosquitto 2.0.21 takes an old broker's way to refuse MQTT 5 for a broken packet */
+    if (m->state == CONNECTING && m->protocol == MQTT_PROTOCOL_V5 &&
+        (code == MOSQ_ERR_MALFORMED_PACKET || code == MOSQ_ERR_PROTOCOL))
+        step_down(m);
     g_autofree char *why = NULL;
     if (code != MOSQ_ERR_SUCCESS && !(m->lost && m->state == CONNECTING))
-        why = describe(code);
+        why = describe(m, code);
     else if (m->lost)
         why = g_strdup(m->lost);
     else if (mosquitto_socket(m->client) < 0)
@@ -369,7 +545,7 @@ mqtt_work(PublishSink *sink, short revents)
         why =
             g_strdup_printf("no answer within %d s", (int) (CONNECT_TIMEOUT / G_TIME_SPAN_SECOND));
     if (why)
-        give_up(m, why);
+        connection_failed(m, why);
 }
 
 static gboolean
@@ -400,7 +576,7 @@ mqtt_send(PublishSink *sink, PublishRecord *record)
          * one. */
         g_hash_table_insert(m->in_flight, GINT_TO_POINTER(id), record);
         if (code != MOSQ_ERR_SUCCESS)
-            lose(m, describe(code));
+            lose(m, describe(m, code));
         return TRUE;
     }
 }

@@ -8,92 +8,10 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "broker.h"
 #include "support.h"
 
 static const char *self_path;
-
-/* ---- broker */
-
-typedef struct {
-    char *folder, *config;
-    guint port;
-    GPid pid;
-} Broker;
-
-static char *
-program(const char *name)
-{
-    char *path = g_find_program_in_path(name);
-    if (!path)
-        path = g_strconcat("/usr/sbin/", name, NULL);
-    if (!g_file_test(path, G_FILE_TEST_IS_EXECUTABLE))
-        g_error("%s is missing: install the packages mosquitto and openssl", name);
-    return path;
-}
-
-static void
-run(const char *const *argv)
-{
-    g_autoptr(GError) error = NULL;
-    int status;
-    g_spawn_sync(NULL, (char **) argv, NULL,
-                 G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
-                 NULL, NULL, NULL, NULL, &status, &error);
-    g_assert_no_error(error);
-    if (!g_spawn_check_wait_status(status, &error))
-        g_error("%s: %s", argv[0], error->message);
-}
-
-static gboolean
-reachable(guint port)
-{
-    g_autoptr(GSocketClient) client = g_socket_client_new();
-    g_autoptr(GSocketConnection) c =
-        g_socket_client_connect_to_host(client, "127.0.0.1", (guint16) port, NULL, NULL);
-    return c != NULL;
-}
-
-static void
-broker_start(Broker *b)
-{
-    g_autofree char *path = program("mosquitto");
-    const char *argv[] = {path, "-c", b->config, NULL};
-    g_autoptr(GError) error = NULL;
-    g_spawn_async(NULL, (char **) argv, NULL,
-                  G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL |
-                      G_SPAWN_STDERR_TO_DEV_NULL,
-                  NULL, NULL, &b->pid, &error);
-    g_assert_no_error(error);
-    for (guint i = 0; !reachable(b->port); i++) {
-        if (i >= 1000 || waitpid(b->pid, NULL, WNOHANG) != 0)
-            g_error("mosquitto does not start; its configuration is %s", b->config);
-        g_usleep(10000);
-    }
-}
-
-/* With what is added to the configuration. */
-static void
-broker_new(Broker *b, const char *more)
-{
-    b->folder = g_dir_make_tmp("fusion-broker-XXXXXX", NULL);
-    b->config = g_build_filename(b->folder, "mosquitto.conf", NULL);
-    b->port = free_port();
-    /* saved after every change; never dropping root's rights, which would lock it out of the folder
-     */
-    g_autofree char *text = g_strdup_printf(
-        "user root\nlistener %u 127.0.0.1\n%s\npersistence true\npersistence_location %s/\n"
-        "autosave_on_changes true\nautosave_interval 1\nmax_queued_messages 0\n",
-        b->port, more, b->folder);
-    g_assert_true(g_file_set_contents(b->config, text, -1, NULL));
-}
-
-static void
-broker_kill(Broker *b, int how)
-{
-    g_assert_cmpint(kill(b->pid, how), ==, 0);
-    g_assert_cmpint(waitpid(b->pid, NULL, 0), ==, b->pid);
-    b->pid = 0;
-}
 
 /* Waits until what it saves has this in it. */
 static void
@@ -109,28 +27,6 @@ broker_saved(const Broker *b, const char *part)
         g_usleep(10000);
     }
     g_error("mosquitto does not save");
-}
-
-static void
-broker_end(Broker *b)
-{
-    if (b->pid)
-        broker_kill(b, SIGKILL);
-    g_autoptr(GDir) dir = g_dir_open(b->folder, 0, NULL);
-    const char *name;
-    while ((name = g_dir_read_name(dir))) {
-        g_autofree char *file = g_build_filename(b->folder, name, NULL);
-        g_unlink(file);
-    }
-    g_assert_cmpint(g_rmdir(b->folder), ==, 0);
-    g_free(b->folder);
-    g_free(b->config);
-}
-
-static char *
-broker_location(const Broker *b)
-{
-    return g_strdup_printf("mqtt://127.0.0.1:%u", b->port);
 }
 
 /* ---- subscriber: one with a session that the broker keeps */
@@ -406,6 +302,8 @@ silent(gconstpointer scheme)
     pub_start(&p, "location", location, "drain-timeout", 200 * GST_MSECOND, NULL);
     pub_push_ids(&p, 1, 50);
     g_assert_cmpuint(stat_of(p.element, "waiting"), ==, 50);
+    g_autoptr(GSocketConnection) c = g_socket_listener_accept(listener, NULL, NULL, NULL);
+    g_assert_nonnull(c);
     gint64 before = g_get_monotonic_time();
     pub_stop(&p);
     g_assert_cmpint(g_get_monotonic_time() - before, <, 5 * G_TIME_SPAN_SECOND);
@@ -486,46 +384,6 @@ last_will(void)
     broker_end(&b);
 }
 
-static void
-make_certificates(const char *folder)
-{
-    g_autofree char *ca = g_build_filename(folder, "ca.pem", NULL);
-    g_autofree char *ca_key = g_build_filename(folder, "ca.key", NULL);
-    g_autofree char *cert = g_build_filename(folder, "cert.pem", NULL);
-    g_autofree char *key = g_build_filename(folder, "cert.key", NULL);
-    g_autofree char *request = g_build_filename(folder, "cert.csr", NULL);
-    g_autofree char *extra = g_build_filename(folder, "extra", NULL);
-    g_autofree char *openssl = program("openssl");
-    const char *make_ca[] = {openssl,
-                             "req",
-                             "-x509",
-                             "-newkey",
-                             "ec",
-                             "-pkeyopt",
-                             "ec_paramgen_curve:prime256v1",
-                             "-nodes",
-                             "-days",
-                             "2",
-                             "-subj",
-                             "/CN=test authority",
-                             "-keyout",
-                             ca_key,
-                             "-out",
-                             ca,
-                             NULL};
-    const char *make_request[] = {
-        openssl,  "req",   "-newkey",       "ec",      "-pkeyopt", "ec_paramgen_curve:prime256v1",
-        "-nodes", "-subj", "/CN=localhost", "-keyout", key,        "-out",
-        request,  NULL};
-    const char *sign[] = {
-        openssl,           "x509",  "-req", "-in",      request, "-CA",  ca,   "-CAkey", ca_key,
-        "-CAcreateserial", "-days", "2",    "-extfile", extra,   "-out", cert, NULL};
-    g_assert_true(g_file_set_contents(extra, "subjectAltName=DNS:localhost\n", -1, NULL));
-    run(make_ca);
-    run(make_request);
-    run(sign);
-}
-
 /* Frames pass, and a warning with these words comes, though nothing can be published. */
 static void
 refused(const char *location, const char *words, const char *first, const char *value,
@@ -546,7 +404,7 @@ tls_and_password(void)
 {
     Broker b = {0};
     broker_new(&b, "");
-    make_certificates(b.folder);
+    make_certificates(b.folder, "localhost");
     g_autofree char *ca = g_build_filename(b.folder, "ca.pem", NULL);
     g_autofree char *passwords = g_build_filename(b.folder, "passwords", NULL);
     g_autofree char *password = g_build_filename(b.folder, "password", NULL);
