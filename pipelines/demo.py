@@ -21,6 +21,14 @@ CLIP_QUESTIONS = ["Is there a car?", "Is there a person?", "Is there a dog?", "D
 QUESTIONS = ["Is there a person?", "Is there a car?", "How many people are there?"]
 
 
+def rate(text):
+    """A rate as the element takes it: what it cannot read would leave the property as it is, without a word."""
+    parts = text.split("/")
+    if not 1 <= len(parts) <= 2 or not all(p.isdigit() for p in parts) or int(parts[-1]) == 0 and len(parts) == 2:
+        raise argparse.ArgumentTypeError("expected frames a second as 2/1 or 1/5, found %r" % text)
+    return "/".join(parts) if len(parts) == 2 else text + "/1"
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="pipelines/demo", description=__doc__)
     parser.add_argument("source", nargs="?", help="file, rtsp:// address or camera device")
@@ -28,7 +36,7 @@ def parse_arguments():
     parser.add_argument("--out", default="demo-out", help="folder for the results (%(default)s)")
     parser.add_argument("--model", default="", help="folder of a checkpoint (the shipped one)")
     parser.add_argument("--device", default="auto", help="Vulkan device (%(default)s)")
-    parser.add_argument("--frame-rate", default="1/1", help="frames asked about a second (%(default)s)")
+    parser.add_argument("--frame-rate", type=rate, default="1/1", help="frames asked about a second (%(default)s)")
     parser.add_argument("--seconds", type=float, default=0, help="stop after that much stream time")
     return parser.parse_args()
 
@@ -56,8 +64,12 @@ class Demo:
         self.stopping = False
         self.tty = sys.stdout.isatty()
         self.progress_shown = False
-        os.makedirs(args.out, exist_ok=True)
-        self.jsonl = open(os.path.join(args.out, "answers.jsonl"), "w", encoding="utf-8")
+        try:
+            os.makedirs(args.out, exist_ok=True)
+            self.jsonl = open(os.path.join(args.out, "answers.jsonl"), "w", encoding="utf-8")
+        except OSError as error:
+            sys.exit("pipelines/demo: --out %s: cannot be written (%s); name a folder of yours with --out FOLDER"
+                     % (args.out, error.strerror))
 
         head, self.live = source_description(self.source)
         def out(name):

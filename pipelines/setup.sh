@@ -83,4 +83,6 @@ build_project() {
 use_build() {
     export GST_PLUGIN_PATH="$build/plugin${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}"
     export PATH="$build/model/tools:$PATH"
+    [ -f "$build/plugin/libgstfusion.so" ] || gst-inspect-1.0 --exists fusionvqa 2>/dev/null ||
+        die "the plugin is neither built in $build nor installed: run pipelines/demo once, which builds it"
 }

@@ -3,6 +3,7 @@
 """A camera in, questions, and the picture with the answers on it out, as HLS or over RTSP. A camera that is lost is
 connected to again; the output goes on. Run it through pipelines/stream."""
 import argparse
+import errno
 import json
 import os
 import signal
@@ -25,16 +26,23 @@ def size(text):
     return width, height
 
 
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="pipelines/stream", description=__doc__)
     parser.add_argument("source", help="rtsp:// or another address, camera device, or file")
     parser.add_argument("questions", help="QUESTION || QUESTION")
     parser.add_argument("out", nargs="?", default="", help="folder for HLS, or rtsp://0.0.0.0:8554/answers")
     parser.add_argument("--size", type=size, default="640x360", help="of the output, both even (%(default)s)")
-    parser.add_argument("--rate", type=int, default=15, help="frames a second of the output (%(default)s)")
-    parser.add_argument("--bitrate", type=int, default=1000, help="of the output, in kbit/s (%(default)s)")
+    parser.add_argument("--rate", type=positive, default=15, help="frames a second of the output (%(default)s)")
+    parser.add_argument("--bitrate", type=positive, default=1000, help="of the output, in kbit/s (%(default)s)")
     parser.add_argument("--frame-rate", default="1/1", help="frames asked about a second (%(default)s)")
-    parser.add_argument("--segment", type=int, default=2, help="seconds of an HLS segment (%(default)s)")
+    parser.add_argument("--segment", type=positive, default=2, help="seconds of an HLS segment (%(default)s)")
     parser.add_argument("--timeout", type=float, default=10,
                         help="a camera that sends no frame for so many seconds is lost (%(default)s)")
     return parser.parse_args()
@@ -95,7 +103,12 @@ class Stream:
         if out.startswith("rtsp://"):
             self.serve(out, caps)
             return shaped + " ! intervideosink channel=answers"
-        os.makedirs(out, exist_ok=True)
+        try:
+            os.makedirs(out, exist_ok=True)
+            if not os.access(out, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            sys.exit("pipelines/stream: OUT %s: cannot be written (%s); name a folder of yours" % (out, error.strerror))
         return shaped + " ! identity name=gapless ! %s ! h264parse ! hls.video hlssink2 name=hls async-handling=true " \
             "target-duration=%d max-files=%d playlist-length=%d location=%s playlist-location=%s" % (
                 encoder(self.args), self.args.segment, 0 if self.file else 12, 0 if self.file else 6,
@@ -255,8 +268,8 @@ def main():
     args = parse_arguments()
     Gst.init(None)
     if Gst.ElementFactory.find("fusionvqa") is None:
-        sys.exit("pipelines/stream: GStreamer does not find the element fusionvqa: run pipelines/stream, which sets "
-                 "GST_PLUGIN_PATH, or install the plugin with 'meson install -C build'")
+        sys.exit("pipelines/stream: GStreamer does not find the element fusionvqa: run pipelines/demo, which "
+                 "builds it, or install the plugin with 'meson install -C build'")
     try:
         stream = Stream(args)
     except GLib.Error as error:

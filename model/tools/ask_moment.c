@@ -136,8 +136,13 @@ seek_before(decoder *d, GstClockTime at)
 {
     gint64 duration;
     if (gst_element_query_duration(d->pipeline, GST_FORMAT_TIME, &duration) && duration > 0 &&
-        at >= (GstClockTime) duration)
+        at >= (GstClockTime) duration) {
+        if (at > (GstClockTime) duration)
+            g_printerr(
+                "fusion-ask: --at %.1f: the video lasts %.1f s; this is about its last frame\n",
+                at / (double) GST_SECOND, duration / (double) GST_SECOND);
         at = (GstClockTime) duration - 1;
+    }
     GstSeekFlags flags = GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_KEY_UNIT | GST_SEEK_FLAG_SNAP_BEFORE;
     return gst_element_seek_simple(d->pipeline, GST_FORMAT_TIME, flags, (gint64) at) &&
            wait_preroll(d, NULL);

@@ -121,6 +121,17 @@ def test_demo_without_the_file(folder):
     assert done.returncode != 0 and "/nonexistent.webm" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_demo_says_what_is_wrong(folder):
+    path = os.path.join(folder, "file")
+    open(path, "w", encoding="utf-8").close()
+    for arguments, words in ((("--out", os.path.join(path, "o")), "--out %s: cannot be written" % os.path.join(path, "o")),
+                             (("--out", folder, "--frame-rate", "often"), "found 'often'"),
+                             (("--out", folder, "--frame-rate", "1/0"), "found '1/0'")):
+        done = subprocess.run([sys.executable, script("demo.py"), *arguments], env=environment(), text=True,
+                              capture_output=True, timeout=60)
+        assert done.returncode != 0 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
 def test_file(folder):
     out = os.path.join(folder, "annotated.webm")
     run([script("file"), CLIP, "Is there a car? [yes|no] || How many things are there?", out])
@@ -156,10 +167,21 @@ def test_stream(folder):
         assert re.search(r"fakesink0.*width=\(int\)640, height=\(int\)360", text), text
 
 
+def test_scripts_before_anything_is_built(folder):
+    # The element is looked for in GStreamer's own folders too, where it may be installed: not in this case.
+    env = dict(environment(), FUSION_BUILD=os.path.join(folder, "none"), GST_PLUGIN_PATH=folder,
+               GST_PLUGIN_SYSTEM_PATH_1_0=folder, GST_REGISTRY=os.path.join(folder, "registry.bin"))
+    for name in ("file", "captions", "stream"):
+        done = subprocess.run([script(name), CLIP, "q"], env=env, text=True, capture_output=True, timeout=60)
+        assert done.returncode != 0 and "run pipelines/demo" in done.stderr, done.stderr
+
+
 def test_stream_says_what_is_wrong(folder):
     for arguments, words in ((("/nonexistent.webm", "q"), "/nonexistent.webm: no such file"),
                              ((CLIP, "q", "--size", "large"), "--size"), ((CLIP, "q", "--size", "641x360"), "--size"),
-                             ((CLIP, "q", "--frame-rate", "often"), "frame-rate")):
+                             ((CLIP, "q", "--rate", "0"), "--rate"),
+                             ((CLIP, "q", "--frame-rate", "often"), "frame-rate"),
+                             ((CLIP, "q", os.path.join(CLIP, "o")), "OUT %s: cannot be written" % os.path.join(CLIP, "o"))):
         done = subprocess.run([script("stream"), *arguments], env=environment(), text=True, capture_output=True,
                               timeout=60)
         assert done.returncode != 0 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
@@ -172,6 +194,11 @@ def test_fusion_ask(folder):
     assert [a["question"] for a in answers] == ["Is there a car?", "How many things are there?"], text
     for a in answers:
         assert {"result", "confidence", "prompt_tokens", "token_ids", "logprobs", "metrics"} <= set(a), a
+
+
+def test_fusion_ask_past_the_end(folder):
+    text, _ = run([os.path.join(BUILD, "model", "tools", "fusion-ask"), "--at", "400", CLIP, "Is there a car?"])
+    assert "--at 400.0: the video lasts %.1f s" % clip_truth()[0]["duration"] in text, text
 
 
 def test_fusion_bench(folder):
