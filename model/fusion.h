@@ -87,6 +87,7 @@ typedef struct {
     const char *precision; /* resolved: "f32", "f16", "q8" or "q4" */
     uint32_t max_context;
     uint32_t image_side;                     /* s */
+    uint32_t vision_grid;                    /* g, the encoder's own: the most that a request may ask */
     const uint32_t *latent_tokens;           /* allowed q, 0-terminated */
     uint32_t default_latent_tokens;
     uint64_t device_bytes, host_bytes; /* held now (host: staging and tables; 0 if unknown) */

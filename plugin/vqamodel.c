@@ -147,6 +147,20 @@ check_latent_tokens(GstFusionVqa *self, const fusion_model_info *info)
     return found;
 }
 
+static gboolean
+check_vision_grid(GstFusionVqa *self, const fusion_model_info *info)
+{
+    guint wanted = self->config.vision_grid;
+    if (wanted <= info->vision_grid)
+        return TRUE;
+    GST_ELEMENT_ERROR(self, LIBRARY, SETTINGS,
+                      ("Property vision-grid: expected 0 (the encoder's own) or 1 to %u, as model "
+                       "%s has %u x %u image tokens; found %u",
+                       info->vision_grid, info->name, info->vision_grid, info->vision_grid, wanted),
+                      (NULL));
+    return FALSE;
+}
+
 /* What could not be read when it was set is an error now that it would be used. */
 static gboolean
 check_alert(GstFusionVqa *self)
@@ -214,7 +228,7 @@ vqa_open(GstFusionVqa *self)
         vqa_close(self);
         return FALSE;
     }
-    if (!check_latent_tokens(self, &info)) {
+    if (!check_latent_tokens(self, &info) || !check_vision_grid(self, &info)) {
         vqa_close(self);
         return FALSE;
     }

@@ -544,6 +544,17 @@ net_config *
 net_config_load(const char *folder, GError **error)
 {
     g_autofree char *path = g_build_filename(folder, "config.json", NULL);
+    if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+        g_set_error(error, NET_ERROR, NET_ERROR_CONFIG,
+                    "%s: expected the folder of a checkpoint (config.json, model.safetensors, "
+                    "tokenizer.json), found %s; get all files of one checkpoint into one folder "
+                    "and name that",
+                    folder,
+                    g_file_test(folder, G_FILE_TEST_IS_DIR)   ? "no config.json in it"
+                    : g_file_test(folder, G_FILE_TEST_EXISTS) ? "a file"
+                                                              : "nothing");
+        return NULL;
+    }
     g_autoptr(fmt_json) json = fmt_json_load(path, 0, error);
     if (!json)
         return NULL;

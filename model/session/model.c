@@ -489,6 +489,7 @@ fusion_model_get_info(fusion_model *model, fusion_model_info *info)
         .precision = net_precision_name(c->precision),
         .max_context = model->max_context,
         .image_side = c->config->vision.side,
+        .vision_grid = c->config->vision.grid,
         .latent_tokens = c->latent_tokens,
         .default_latent_tokens = c->config->align.default_q,
     };

@@ -394,6 +394,7 @@ fusion_model_get_info(fusion_model *m, fusion_model_info *info)
         .precision = "f32",
         .max_context = 2048,
         .image_side = 96,
+        .vision_grid = 6,
         .latent_tokens = latent,
         .default_latent_tokens = 16,
     };

@@ -331,6 +331,7 @@ errors_name_the_property(void)
     assert_error("precision", "q8", "precision");
     assert_error("generation-config", "no_such_key=1", "Property generation-config");
     assert_error("latent-tokens", "5", "Property latent-tokens");
+    assert_error("vision-grid", "7", "Property vision-grid");
 }
 
 static void

@@ -116,6 +116,17 @@ test_missing_shard(void)
 }
 
 static void
+test_no_checkpoint(void)
+{
+    checkpoint_options o = small();
+    char *folder = make(&o);
+    g_autofree char *path = g_build_filename(folder, "config.json", NULL);
+    g_unlink(path);
+    REFUSE(folder, "expected the folder of a checkpoint", "found no config.json in it",
+           "get all files");
+}
+
+static void
 test_absent_tensor(void)
 {
     checkpoint_options o = small();
@@ -286,6 +297,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     test_keep_drivers();
     g_test_add_func("/bad/none", test_good);
+    g_test_add_func("/bad/no-checkpoint", test_no_checkpoint);
     g_test_add_func("/bad/missing-shard", test_missing_shard);
     g_test_add_func("/bad/absent-tensor", test_absent_tensor);
     g_test_add_func("/bad/wrong-shape", test_wrong_shape);
