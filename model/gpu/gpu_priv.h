@@ -63,14 +63,29 @@ void gpu_memory_release(gpu_device *dev, gpu_alloc *alloc);
 /* Bytes of RAM that can be had without swapping, UINT64_MAX if unknown. */
 uint64_t gpu_host_available(void);
 
+/* ---- oneshot.c */
+
+/* One command buffer, recorded anew each time it is used, with the fence to wait for. */
+typedef struct {
+    VkCommandPool pool;
+    VkCommandBuffer cb;
+    VkFence fence;
+} gpu_oneshot;
+
+/* Makes what is not there yet of a struct that began as zeros; after a failure it can be called
+ * again, or gpu_oneshot_clear. name: for validation, or NULL; doing: for the error. */
+bool gpu_oneshot_prepare(gpu_device *dev, gpu_oneshot *s, const char *name, const char *doing,
+                         GError **error);
+/* Begins to record; the last use is over. */
+bool gpu_oneshot_begin(gpu_device *dev, gpu_oneshot *s, const char *doing, GError **error);
+void gpu_oneshot_clear(gpu_device *dev, gpu_oneshot *s);
+
 /* ---- staging.c */
 
 /* One bounded buffer each way, for memory that the CPU cannot see. */
 typedef struct {
     GMutex lock;
-    VkCommandPool pool;
-    VkCommandBuffer cb;
-    VkFence fence;
+    gpu_oneshot commands;
     gpu_buf *up, *down;
 } gpu_staging;
 

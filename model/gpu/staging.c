@@ -11,52 +11,14 @@ gpu_staging_clear(gpu_device *dev)
     gpu_staging *s = &dev->staging;
     g_clear_pointer(&s->up, gpu_buf_free);
     g_clear_pointer(&s->down, gpu_buf_free);
-    if (s->fence)
-        vkDestroyFence(dev->handle, s->fence, NULL);
-    if (s->pool)
-        vkDestroyCommandPool(dev->handle, s->pool, NULL);
+    gpu_oneshot_clear(dev, &s->commands);
 }
 
 static bool
 prepare(gpu_device *dev, gpu_buf **buf, gpu_mem mem, const char *name, GError **error)
 {
-    gpu_staging *s = &dev->staging;
-    VkResult res = VK_SUCCESS;
-    if (!s->pool) {
-        res = vkCreateCommandPool(dev->handle,
-                                  &(VkCommandPoolCreateInfo){
-                                      .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                      .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
-                                      .queueFamilyIndex = dev->queue_family,
-                                  },
-                                  NULL, &s->pool);
-        if (res != VK_SUCCESS)
-            return gpu_vk_error(dev, res, error, "preparing a transfer");
-        gpu_set_name(dev, VK_OBJECT_TYPE_COMMAND_POOL, (uint64_t) s->pool, "staging");
-    }
-    if (!s->cb) {
-        res = vkAllocateCommandBuffers(dev->handle,
-                                       &(VkCommandBufferAllocateInfo){
-                                           .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                           .commandPool = s->pool,
-                                           .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
-                                           .commandBufferCount = 1,
-                                       },
-                                       &s->cb);
-        if (res != VK_SUCCESS) {
-            s->cb = VK_NULL_HANDLE;
-            return gpu_vk_error(dev, res, error, "preparing a transfer");
-        }
-        gpu_set_name(dev, VK_OBJECT_TYPE_COMMAND_BUFFER, (uint64_t) (uintptr_t) s->cb, "staging");
-    }
-    if (!s->fence) {
-        res = vkCreateFence(dev->handle,
-                            &(VkFenceCreateInfo){.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO},
-                            NULL, &s->fence);
-        if (res != VK_SUCCESS)
-            return gpu_vk_error(dev, res, error, "preparing a transfer");
-        gpu_set_name(dev, VK_OBJECT_TYPE_FENCE, (uint64_t) s->fence, "staging");
-    }
+    if (!gpu_oneshot_prepare(dev, &dev->staging.commands, "staging", "preparing a transfer", error))
+        return false;
     if (buf && !*buf)
         *buf = gpu_buf_new_internal(dev, STAGING_BYTES, mem, name, error);
     return !buf || *buf;
@@ -66,17 +28,11 @@ static bool
 begin(gpu_device *dev, GError **error)
 {
     gpu_staging *s = &dev->staging;
-    VkResult res = vkResetCommandPool(dev->handle, s->pool, 0);
-    if (res == VK_SUCCESS)
-        res = vkBeginCommandBuffer(s->cb, &(VkCommandBufferBeginInfo){
-                                              .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-                                              .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
-                                          });
-    if (res != VK_SUCCESS)
-        return gpu_vk_error(dev, res, error, "recording a transfer");
+    if (!gpu_oneshot_begin(dev, &s->commands, "recording a transfer", error))
+        return false;
     /* After what earlier commands wrote or still read. */
     vkCmdPipelineBarrier(
-        s->cb, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
+        s->commands.cb, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT,
         VK_PIPELINE_STAGE_TRANSFER_BIT, 0, 1,
         &(VkMemoryBarrier){
             .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
@@ -91,17 +47,18 @@ static bool
 finish(gpu_device *dev, GError **error)
 {
     gpu_staging *s = &dev->staging;
-    vkCmdPipelineBarrier(s->cb, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
+    vkCmdPipelineBarrier(s->commands.cb, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT,
+                         0, 1,
                          &(VkMemoryBarrier){
                              .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                              .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
                              .dstAccessMask = VK_ACCESS_HOST_READ_BIT,
                          },
                          0, NULL, 0, NULL);
-    VkResult res = vkEndCommandBuffer(s->cb);
+    VkResult res = vkEndCommandBuffer(s->commands.cb);
     if (res != VK_SUCCESS)
         return gpu_vk_error(dev, res, error, "recording a transfer");
-    return gpu_submit_wait(dev, 1, &s->cb, s->fence, "a transfer", error);
+    return gpu_submit_wait(dev, 1, &s->commands.cb, s->commands.fence, "a transfer", error);
 }
 
 bool
@@ -111,7 +68,7 @@ gpu_staging_fill(gpu_device *dev, VkBuffer buf, uint64_t size, GError **error)
     g_mutex_lock(&s->lock);
     bool ok = prepare(dev, NULL, GPU_MEM_UPLOAD, NULL, error) && begin(dev, error);
     if (ok) {
-        vkCmdFillBuffer(s->cb, buf, 0, VK_WHOLE_SIZE, 0);
+        vkCmdFillBuffer(s->commands.cb, buf, 0, VK_WHOLE_SIZE, 0);
         ok = finish(dev, error);
     }
     g_mutex_unlock(&s->lock);
@@ -130,7 +87,8 @@ gpu_staging_write(gpu_device *dev, VkBuffer buf, uint64_t offset, const void *da
         memcpy(s->up->alloc.map, (const uint8_t *) data + done, n);
         ok = begin(dev, error);
         if (ok) {
-            vkCmdCopyBuffer(s->cb, s->up->handle, buf, 1, &(VkBufferCopy){0, offset + done, n});
+            vkCmdCopyBuffer(s->commands.cb, s->up->handle, buf, 1,
+                            &(VkBufferCopy){0, offset + done, n});
             ok = finish(dev, error);
         }
         done += n;
@@ -150,7 +108,8 @@ gpu_staging_read(gpu_device *dev, VkBuffer buf, uint64_t offset, void *data, uin
         uint64_t n = MIN(size - done, STAGING_BYTES);
         ok = begin(dev, error);
         if (ok) {
-            vkCmdCopyBuffer(s->cb, buf, s->down->handle, 1, &(VkBufferCopy){offset + done, 0, n});
+            vkCmdCopyBuffer(s->commands.cb, buf, s->down->handle, 1,
+                            &(VkBufferCopy){offset + done, 0, n});
             ok = finish(dev, error);
         }
         if (ok)

@@ -25,7 +25,7 @@ use(recording *r, gfx_program program)
     r->ok = pipe != VK_NULL_HANDLE;
     if (!r->ok)
         return false;
-    vkCmdBindPipeline(r->slot->cb, VK_PIPELINE_BIND_POINT_GRAPHICS, pipe);
+    vkCmdBindPipeline(r->slot->commands.cb, VK_PIPELINE_BIND_POINT_GRAPHICS, pipe);
     r->bound = program;
     r->any_bound = true;
     return true;
@@ -36,7 +36,7 @@ begin_pass(recording *r, VkRenderPass pass, VkFramebuffer frame, uint32_t width,
            const VkClearValue *clears, uint32_t n_clears)
 {
     VkRect2D area = {{0, 0}, {width, height}};
-    vkCmdBeginRenderPass(r->slot->cb,
+    vkCmdBeginRenderPass(r->slot->commands.cb,
                          &(VkRenderPassBeginInfo){
                              .sType = VK_STRUCTURE_TYPE_RENDER_PASS_BEGIN_INFO,
                              .renderPass = pass,
@@ -46,37 +46,41 @@ begin_pass(recording *r, VkRenderPass pass, VkFramebuffer frame, uint32_t width,
                              .pClearValues = clears,
                          },
                          VK_SUBPASS_CONTENTS_INLINE);
-    vkCmdSetViewport(r->slot->cb, 0, 1, &(VkViewport){0, 0, (float) width, (float) height, 0, 1});
-    vkCmdSetScissor(r->slot->cb, 0, 1, &area);
+    vkCmdSetViewport(r->slot->commands.cb, 0, 1,
+                     &(VkViewport){0, 0, (float) width, (float) height, 0, 1});
+    vkCmdSetScissor(r->slot->commands.cb, 0, 1, &area);
     r->any_bound = false;
 }
 
 static void
 bind_models(recording *r)
 {
-    vkCmdBindVertexBuffers(r->slot->cb, 0, 1, &r->d->meshes->vertices->handle, &(VkDeviceSize){0});
-    vkCmdBindIndexBuffer(r->slot->cb, r->d->meshes->indices->handle, 0, VK_INDEX_TYPE_UINT16);
+    vkCmdBindVertexBuffers(r->slot->commands.cb, 0, 1, &r->d->meshes->vertices->handle,
+                           &(VkDeviceSize){0});
+    vkCmdBindIndexBuffer(r->slot->commands.cb, r->d->meshes->indices->handle, 0,
+                         VK_INDEX_TYPE_UINT16);
 }
 
 static void
 bind_world(recording *r)
 {
-    vkCmdBindVertexBuffers(r->slot->cb, 0, 1, &r->slot->upload->handle, &r->at.vertices);
-    vkCmdBindIndexBuffer(r->slot->cb, r->d->quads->handle, 0, VK_INDEX_TYPE_UINT16);
+    vkCmdBindVertexBuffers(r->slot->commands.cb, 0, 1, &r->slot->upload->handle, &r->at.vertices);
+    vkCmdBindIndexBuffer(r->slot->commands.cb, r->d->quads->handle, 0, VK_INDEX_TYPE_UINT16);
 }
 
 static void
 draw_quads(recording *r, gfx_program program, const plan_quads *q)
 {
     if (q->count && use(r, program))
-        vkCmdDrawIndexed(r->slot->cb, q->count * 6, 1, q->first * 6, 0, 0);
+        vkCmdDrawIndexed(r->slot->commands.cb, q->count * 6, 1, q->first * 6, 0, 0);
 }
 
 static void
 draw_range(recording *r, gfx_program program, guint i, const gfx_lod *lod, gfx_range range)
 {
     if (lod->count[range] && use(r, program))
-        vkCmdDrawIndexed(r->slot->cb, lod->count[range], 1, lod->first[range], lod->vertex, i);
+        vkCmdDrawIndexed(r->slot->commands.cb, lod->count[range], 1, lod->first[range], lod->vertex,
+                         i);
 }
 
 static const plan_object *
@@ -91,8 +95,8 @@ draw_shadow(recording *r)
     const VkClearValue clear = {.depthStencil = {1, 0}};
     begin_pass(r, r->d->target->shadow_pass, r->d->target->shadow_frame, GFX_SHADOW_SIDE,
                GFX_SHADOW_SIDE, &clear, 1);
-    vkCmdPushConstants(r->slot->cb, r->d->programs->layout, VK_SHADER_STAGE_VERTEX_BIT, 0, 4,
-                       &(uint32_t){1});
+    vkCmdPushConstants(r->slot->commands.cb, r->d->programs->layout, VK_SHADER_STAGE_VERTEX_BIT, 0,
+                       4, &(uint32_t){1});
     if (r->p->shadow) {
         bind_world(r);
         draw_quads(r, GFX_SHADOW_SCENERY, &r->p->casters);
@@ -107,7 +111,7 @@ draw_shadow(recording *r)
                     draw_range(r, GFX_SHADOW_CUT, i, lod, GFX_CUT);
             }
     }
-    vkCmdEndRenderPass(r->slot->cb);
+    vkCmdEndRenderPass(r->slot->commands.cb);
 }
 
 static void
@@ -136,7 +140,7 @@ draw_picture(recording *r)
     bind_world(r);
     draw_quads(r, GFX_SCENERY, &r->p->scenery);
     if (use(r, GFX_SKY))
-        vkCmdDraw(r->slot->cb, 3, 1, 0, 0);
+        vkCmdDraw(r->slot->commands.cb, 3, 1, 0, 0);
     draw_quads(r, GFX_CONTACT, &r->p->contacts);
     draw_quads(r, GFX_TEXT_CLEAR, &r->p->texts);
     draw_quads(r, GFX_TEXT, &r->p->labelled_texts);
@@ -147,7 +151,7 @@ draw_picture(recording *r)
             draw_range(r, o->id ? GFX_OBJECT_GLASS : GFX_OBJECT_CLEAR, i, &o->mesh->lods[o->lod],
                        GFX_GLASS);
     }
-    vkCmdEndRenderPass(r->slot->cb);
+    vkCmdEndRenderPass(r->slot->commands.cb);
 }
 
 static void
@@ -156,8 +160,8 @@ draw_mask(recording *r)
     const VkClearValue clear = {.color = {.uint32 = {0, 0, 0, 0}}};
     begin_pass(r, r->d->target->mask_pass, r->d->target->mask_frame, r->p->width, r->p->height,
                &clear, 1);
-    vkCmdPushConstants(r->slot->cb, r->d->programs->layout, VK_SHADER_STAGE_VERTEX_BIT, 0, 4,
-                       &(uint32_t){0});
+    vkCmdPushConstants(r->slot->commands.cb, r->d->programs->layout, VK_SHADER_STAGE_VERTEX_BIT, 0,
+                       4, &(uint32_t){0});
     bind_models(r);
     for (int pass = 0; pass < 2; pass++)
         for (guint i = 0; i < r->p->objects->len; i++) {
@@ -175,7 +179,7 @@ draw_mask(recording *r)
     bind_world(r);
     draw_quads(r, GFX_MASK_SCENERY, &r->p->labelled);
     draw_quads(r, GFX_MASK_TEXT, &r->p->labelled_texts);
-    vkCmdEndRenderPass(r->slot->cb);
+    vkCmdEndRenderPass(r->slot->commands.cb);
 }
 
 static void
@@ -187,15 +191,15 @@ read_back(recording *r)
     };
     VkBufferImageCopy second = whole;
     second.bufferOffset = (VkDeviceSize) r->p->width * r->p->height * 4;
-    vkCmdCopyImageToBuffer(r->slot->cb, r->d->target->colour.handle,
+    vkCmdCopyImageToBuffer(r->slot->commands.cb, r->d->target->colour.handle,
                            VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, r->slot->readback->handle, 1,
                            &whole);
     if (r->p->hideable)
-        vkCmdCopyImageToBuffer(r->slot->cb, r->d->target->mask.handle,
+        vkCmdCopyImageToBuffer(r->slot->commands.cb, r->d->target->mask.handle,
                                VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, r->slot->readback->handle, 1,
                                &second);
-    vkCmdPipelineBarrier(r->slot->cb, VK_PIPELINE_STAGE_TRANSFER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0,
-                         1,
+    vkCmdPipelineBarrier(r->slot->commands.cb, VK_PIPELINE_STAGE_TRANSFER_BIT,
+                         VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
                          &(VkMemoryBarrier){
                              .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                              .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
@@ -230,18 +234,11 @@ draw_record(gpu_device *dev, const drawing *d, const plan *p, gfx_slot *slot, GE
         memcpy(map + at.vertices, p->vertices->data, vertices);
     gfx_slot_bind(dev, slot, &at, d->textures, d->meshes, d->target);
 
-    VkResult res = vkResetCommandPool(dev->handle, slot->pool, 0);
-    if (res == VK_SUCCESS)
-        res =
-            vkBeginCommandBuffer(slot->cb, &(VkCommandBufferBeginInfo){
-                                               .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-                                               .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
-                                           });
-    if (res != VK_SUCCESS)
-        return gpu_vk_error(dev, res, error, "recording a picture");
+    if (!gpu_oneshot_begin(dev, &slot->commands, "recording a picture", error))
+        return false;
     recording r = {.dev = dev, .d = d, .p = p, .slot = slot, .at = at, .error = error, .ok = true};
-    vkCmdBindDescriptorSets(slot->cb, VK_PIPELINE_BIND_POINT_GRAPHICS, d->programs->layout, 0, 1,
-                            &slot->set, 0, NULL);
+    vkCmdBindDescriptorSets(slot->commands.cb, VK_PIPELINE_BIND_POINT_GRAPHICS, d->programs->layout,
+                            0, 1, &slot->set, 0, NULL);
     /* Without a sun nothing samples the map, but it must have a layout. */
     if (p->features & GFX_SUN || !d->target->shadow_drawn) {
         draw_shadow(&r);
@@ -251,7 +248,7 @@ draw_record(gpu_device *dev, const drawing *d, const plan *p, gfx_slot *slot, GE
     if (p->hideable)
         draw_mask(&r);
     read_back(&r);
-    res = vkEndCommandBuffer(slot->cb);
+    VkResult res = vkEndCommandBuffer(slot->commands.cb);
     if (!r.ok)
         return false;
     return res == VK_SUCCESS || gpu_vk_error(dev, res, error, "recording a picture");

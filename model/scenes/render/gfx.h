@@ -26,9 +26,7 @@ void gfx_image_clear(gpu_device *dev, gfx_image *image);
 
 /* A command buffer for loading, run and waited for. */
 typedef struct {
-    VkCommandPool pool;
-    VkCommandBuffer cb;
-    VkFence fence;
+    gpu_oneshot commands;
     gpu_buf *staging;
 } gfx_loader;
 
@@ -151,9 +149,7 @@ typedef struct {
 } gfx_upload;
 
 typedef struct {
-    VkCommandPool pool;
-    VkCommandBuffer cb;
-    VkFence fence;
+    gpu_oneshot commands;
     VkDescriptorPool sets;
     VkDescriptorSet set;
     gpu_buf *upload, *readback;

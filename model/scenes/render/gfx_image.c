@@ -74,27 +74,8 @@ gfx_image_clear(gpu_device *dev, gfx_image *image)
 bool
 gfx_loader_init(gpu_device *dev, gfx_loader *l, GError **error)
 {
-    VkResult res = vkCreateCommandPool(dev->handle,
-                                       &(VkCommandPoolCreateInfo){
-                                           .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                           .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
-                                           .queueFamilyIndex = dev->queue_family,
-                                       },
-                                       NULL, &l->pool);
-    if (res == VK_SUCCESS)
-        res = vkAllocateCommandBuffers(dev->handle,
-                                       &(VkCommandBufferAllocateInfo){
-                                           .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                           .commandPool = l->pool,
-                                           .commandBufferCount = 1,
-                                       },
-                                       &l->cb);
-    if (res == VK_SUCCESS)
-        res = vkCreateFence(dev->handle,
-                            &(VkFenceCreateInfo){.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO},
-                            NULL, &l->fence);
-    if (res != VK_SUCCESS)
-        return gpu_vk_error(dev, res, error, "preparing to load images");
+    if (!gpu_oneshot_prepare(dev, &l->commands, NULL, "preparing to load images", error))
+        return false;
     l->staging = gpu_buf_new(dev, STAGING_BYTES, GPU_MEM_UPLOAD, "images", error);
     return l->staging != NULL;
 }
@@ -103,32 +84,17 @@ void
 gfx_loader_clear(gpu_device *dev, gfx_loader *l)
 {
     g_clear_pointer(&l->staging, gpu_buf_free);
-    if (l->fence)
-        vkDestroyFence(dev->handle, l->fence, NULL);
-    if (l->pool)
-        vkDestroyCommandPool(dev->handle, l->pool, NULL);
+    gpu_oneshot_clear(dev, &l->commands);
     memset(l, 0, sizeof *l);
-}
-
-static bool
-begin(gpu_device *dev, gfx_loader *l, GError **error)
-{
-    VkResult res = vkResetCommandPool(dev->handle, l->pool, 0);
-    if (res == VK_SUCCESS)
-        res = vkBeginCommandBuffer(l->cb, &(VkCommandBufferBeginInfo){
-                                              .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
-                                              .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
-                                          });
-    return res == VK_SUCCESS || gpu_vk_error(dev, res, error, "loading an image");
 }
 
 static bool
 finish(gpu_device *dev, gfx_loader *l, GError **error)
 {
-    VkResult res = vkEndCommandBuffer(l->cb);
+    VkResult res = vkEndCommandBuffer(l->commands.cb);
     if (res != VK_SUCCESS)
         return gpu_vk_error(dev, res, error, "loading an image");
-    return gpu_submit_wait(dev, 1, &l->cb, l->fence, "loading an image", error);
+    return gpu_submit_wait(dev, 1, &l->commands.cb, l->commands.fence, "loading an image", error);
 }
 
 static void
@@ -137,7 +103,7 @@ transition(gfx_loader *l, gfx_image *image, uint32_t layer, uint32_t n, VkImageL
 {
     bool before = to == VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL;
     vkCmdPipelineBarrier(
-        l->cb, before ? VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT : VK_PIPELINE_STAGE_TRANSFER_BIT,
+        l->commands.cb, before ? VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT : VK_PIPELINE_STAGE_TRANSFER_BIT,
         before ? VK_PIPELINE_STAGE_TRANSFER_BIT : VK_PIPELINE_STAGE_FRAGMENT_SHADER_BIT, 0, 0, NULL,
         0, NULL, 1,
         &(VkImageMemoryBarrier){
@@ -164,7 +130,7 @@ gfx_loader_layer(gpu_device *dev, gfx_loader *l, gfx_image *image, uint32_t laye
             return false;
     }
     memcpy(gpu_buf_map(l->staging), levels, size);
-    if (!begin(dev, l, error))
+    if (!gpu_oneshot_begin(dev, &l->commands, "loading an image", error))
         return false;
     transition(l, image, layer, 1, VK_IMAGE_LAYOUT_UNDEFINED, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL);
     VkBufferImageCopy copies[16];
@@ -179,7 +145,7 @@ gfx_loader_layer(gpu_device *dev, gfx_loader *l, gfx_image *image, uint32_t laye
         offset += (VkDeviceSize) w * h * texel;
         offset = (offset + 3) / 4 * 4;
     }
-    vkCmdCopyBufferToImage(l->cb, l->staging->handle, image->handle,
+    vkCmdCopyBufferToImage(l->commands.cb, l->staging->handle, image->handle,
                            VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL, image->levels, copies);
     return finish(dev, l, error);
 }
@@ -187,7 +153,7 @@ gfx_loader_layer(gpu_device *dev, gfx_loader *l, gfx_image *image, uint32_t laye
 bool
 gfx_loader_finish(gpu_device *dev, gfx_loader *l, gfx_image *image, GError **error)
 {
-    if (!begin(dev, l, error))
+    if (!gpu_oneshot_begin(dev, &l->commands, "loading an image", error))
         return false;
     transition(l, image, 0, image->layers, VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL,
                VK_IMAGE_LAYOUT_SHADER_READ_ONLY_OPTIMAL);

@@ -6,38 +6,21 @@
 bool
 gfx_slot_init(gpu_device *dev, gfx_slot *s, const gfx_programs *p, GError **error)
 {
-    VkResult res = vkCreateCommandPool(dev->handle,
-                                       &(VkCommandPoolCreateInfo){
-                                           .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
-                                           .flags = VK_COMMAND_POOL_CREATE_TRANSIENT_BIT,
-                                           .queueFamilyIndex = dev->queue_family,
-                                       },
-                                       NULL, &s->pool);
-    if (res == VK_SUCCESS)
-        res = vkAllocateCommandBuffers(dev->handle,
-                                       &(VkCommandBufferAllocateInfo){
-                                           .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
-                                           .commandPool = s->pool,
-                                           .commandBufferCount = 1,
-                                       },
-                                       &s->cb);
-    if (res == VK_SUCCESS)
-        res = vkCreateFence(dev->handle,
-                            &(VkFenceCreateInfo){.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO},
-                            NULL, &s->fence);
+    if (!gpu_oneshot_prepare(dev, &s->commands, NULL, "preparing a picture", error))
+        return false;
     const VkDescriptorPoolSize sizes[] = {
         {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 3},
         {VK_DESCRIPTOR_TYPE_COMBINED_IMAGE_SAMPLER, 4},
     };
-    if (res == VK_SUCCESS)
-        res = vkCreateDescriptorPool(dev->handle,
-                                     &(VkDescriptorPoolCreateInfo){
-                                         .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
-                                         .maxSets = 1,
-                                         .poolSizeCount = G_N_ELEMENTS(sizes),
-                                         .pPoolSizes = sizes,
-                                     },
-                                     NULL, &s->sets);
+    VkResult res =
+        vkCreateDescriptorPool(dev->handle,
+                               &(VkDescriptorPoolCreateInfo){
+                                   .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+                                   .maxSets = 1,
+                                   .poolSizeCount = G_N_ELEMENTS(sizes),
+                                   .pPoolSizes = sizes,
+                               },
+                               NULL, &s->sets);
     if (res == VK_SUCCESS)
         res = vkAllocateDescriptorSets(dev->handle,
                                        &(VkDescriptorSetAllocateInfo){
@@ -57,10 +40,7 @@ gfx_slot_clear(gpu_device *dev, gfx_slot *s)
     g_clear_pointer(&s->readback, gpu_buf_free);
     if (s->sets)
         vkDestroyDescriptorPool(dev->handle, s->sets, NULL);
-    if (s->fence)
-        vkDestroyFence(dev->handle, s->fence, NULL);
-    if (s->pool)
-        vkDestroyCommandPool(dev->handle, s->pool, NULL);
+    gpu_oneshot_clear(dev, &s->commands);
     memset(s, 0, sizeof *s);
 }
 
@@ -122,9 +102,9 @@ gfx_slot_submit(gpu_device *dev, gfx_slot *s, GError **error)
                                  &(VkSubmitInfo){
                                      .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
                                      .commandBufferCount = 1,
-                                     .pCommandBuffers = &s->cb,
+                                     .pCommandBuffers = &s->commands.cb,
                                  },
-                                 s->fence);
+                                 s->commands.fence);
     g_mutex_unlock(&dev->queue_lock);
     return res == VK_SUCCESS || gpu_vk_error(dev, res, error, "drawing a picture");
 }
@@ -132,14 +112,14 @@ gfx_slot_submit(gpu_device *dev, gfx_slot *s, GError **error)
 bool
 gfx_slot_wait(gpu_device *dev, gfx_slot *s, GError **error)
 {
-    VkResult res =
-        vkWaitForFences(dev->handle, 1, &s->fence, VK_TRUE, (uint64_t) (dev->patience_s * 1e9));
+    VkResult res = vkWaitForFences(dev->handle, 1, &s->commands.fence, VK_TRUE,
+                                   (uint64_t) (dev->patience_s * 1e9));
     if (res == VK_TIMEOUT) {
         /* As elsewhere: what hangs may still use its objects. */
         g_atomic_int_set(&dev->hung, 1);
         res = VK_ERROR_DEVICE_LOST;
     }
     if (res == VK_SUCCESS)
-        res = vkResetFences(dev->handle, 1, &s->fence);
+        res = vkResetFences(dev->handle, 1, &s->commands.fence);
     return res == VK_SUCCESS || gpu_vk_error(dev, res, error, "drawing a picture");
 }
