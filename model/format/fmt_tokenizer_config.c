@@ -112,20 +112,20 @@ read_added_file(fmt_tokenizer *tok, const fmt_json *json, GHashTable *names, GEr
     const cJSON *item;
     cJSON_ArrayForEach(item, json->root)
     {
-        double d = cJSON_IsNumber(item) ? item->valuedouble : -1;
-        if (!*item->string || !(d >= 0 && d < FMT_MAX_TOKENS) || d != (double) (guint32) d) {
+        guint32 id;
+        if (!*item->string || !fmt_tokenizer_parse_id(item, &id)) {
             g_autofree char *found = fmt_json_describe(item);
             g_set_error(error, FMT_ERROR, FMT_ERROR_VALUE,
                         "%s: \"%.100s\": expected a token and its id below %u, found %s",
                         json->path, item->string, FMT_MAX_TOKENS, found);
             return FALSE;
         }
-        if (g_hash_table_contains(tok->added_by_id, GUINT_TO_POINTER((guint) d)) &&
-            fmt_tokenizer_id(tok, item->string) == (gint64) d)
+        if (g_hash_table_contains(tok->added_by_id, GUINT_TO_POINTER(id)) &&
+            fmt_tokenizer_id(tok, item->string) == (gint64) id)
             continue; /* what tokenizer.json says of it is more */
         fmt_added_token *token = g_new0(fmt_added_token, 1);
         token->content = g_strdup(item->string);
-        token->id = (guint32) d;
+        token->id = id;
         token->special = g_hash_table_contains(names, item->string);
         token->normalized = !token->special;
         if (!fmt_tokenizer_add_token(tok, item->string, token, error)) {

@@ -33,19 +33,19 @@ read_vocab(fmt_loader *l, const cJSON *vocab, GError **error)
 
     cJSON_ArrayForEach(item, vocab)
     {
-        double d = cJSON_IsNumber(item) ? item->valuedouble : -1;
-        if (!(d >= 0 && d < FMT_MAX_TOKENS) || d != (double) (guint32) d) {
+        guint32 id;
+        if (!fmt_tokenizer_parse_id(item, &id)) {
             g_autofree char *at = g_strdup_printf("model.vocab[\"%.100s\"]", item->string);
             return fmt_loader_refuse(l, FMT_ERROR_VALUE, at, "a whole number below 4194304", item,
                                      error);
         }
-        if (!fmt_tokenizer_add_piece(l->tok, "model.vocab", item->string, (guint64) d, error))
+        if (!fmt_tokenizer_add_piece(l->tok, "model.vocab", item->string, id, error))
             return FALSE;
-        const char *spelling = fmt_tokenizer_token(l->tok, (guint32) d);
+        const char *spelling = fmt_tokenizer_token(l->tok, id);
         if (l->chars)
-            fmt_charbpe_add(l->chars, spelling, (guint32) d);
+            fmt_charbpe_add(l->chars, spelling, id);
         else
-            g_hash_table_insert(l->vocab, (char *) spelling, GUINT_TO_POINTER((guint) d + 1));
+            g_hash_table_insert(l->vocab, (char *) spelling, GUINT_TO_POINTER(id + 1));
     }
     for (guint byte = 0; byte < 256 && l->model; byte++) {
         char spelling[8] = {0};
@@ -181,6 +181,16 @@ read_model(fmt_loader *l, GError **error)
     return TRUE;
 }
 
+gboolean
+fmt_tokenizer_parse_id(const cJSON *value, guint32 *id)
+{
+    double d = cJSON_IsNumber(value) ? value->valuedouble : -1;
+    if (!(d >= 0 && d < FMT_MAX_TOKENS) || d != (double) (guint32) d)
+        return FALSE;
+    *id = (guint32) d;
+    return TRUE;
+}
+
 fmt_added_token *
 fmt_tokenizer_parse_token(const char *file, const char *where, const cJSON *entry, guint64 id,
                           GError **error)
@@ -240,15 +250,14 @@ read_added(fmt_loader *l, GError **error)
     cJSON_ArrayForEach(item, list)
     {
         g_autofree char *at = g_strdup_printf("added_tokens[%u]", i++);
-        const cJSON *id = cJSON_GetObjectItemCaseSensitive(item, "id");
-        double d = cJSON_IsNumber(id) ? id->valuedouble : -1;
-        if (!(d >= 0 && d < FMT_MAX_TOKENS) || d != (double) (guint32) d) {
+        const cJSON *number = cJSON_GetObjectItemCaseSensitive(item, "id");
+        guint32 id;
+        if (!fmt_tokenizer_parse_id(number, &id)) {
             g_autofree char *id_at = g_strdup_printf("%s.id", at);
-            return fmt_loader_refuse(l, FMT_ERROR_VALUE, id_at, "a whole number below 4194304", id,
-                                     error);
+            return fmt_loader_refuse(l, FMT_ERROR_VALUE, id_at, "a whole number below 4194304",
+                                     number, error);
         }
-        fmt_added_token *token =
-            fmt_tokenizer_parse_token(l->json->path, at, item, (guint64) d, error);
+        fmt_added_token *token = fmt_tokenizer_parse_token(l->json->path, at, item, id, error);
         if (!token || !fmt_tokenizer_add_token(l->tok, at, token, error))
             return FALSE;
     }

@@ -44,6 +44,9 @@ struct _fmt_tokenizer {
 
 fmt_tokenizer *fmt_tokenizer_new(const char *path);
 
+/* TRUE if the value, which may be NULL, is a whole number below FMT_MAX_TOKENS. */
+gboolean fmt_tokenizer_parse_id(const cJSON *value, guint32 *id);
+
 /* Gives spelling the id. An id or a spelling that is taken by another is an error; where is what
  * messages call the place ("model.vocab"). */
 gboolean fmt_tokenizer_add_piece(fmt_tokenizer *tok, const char *where, const char *spelling,

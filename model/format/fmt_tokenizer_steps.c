@@ -334,14 +334,12 @@ add_template(fmt_loader *l, const char *where, const cJSON *object, GError **err
         }
         cJSON_ArrayForEach(id, ids)
         {
-            double d = cJSON_IsNumber(id) ? id->valuedouble : -1;
-            if (!(d >= 0 && d < FMT_MAX_TOKENS) || d != (double) (guint32) d ||
-                !fmt_tokenizer_token(l->tok, (guint32) d)) {
+            guint32 value;
+            if (!fmt_tokenizer_parse_id(id, &value) || !fmt_tokenizer_token(l->tok, value)) {
                 g_autofree char *ids_at =
                     g_strdup_printf("%s.special_tokens[\"%.100s\"].ids", where, name);
                 return fmt_loader_refuse(l, FMT_ERROR_VALUE, ids_at, "ids of tokens", id, error);
             }
-            guint32 value = (guint32) d;
             g_array_append_val(l->tok->prefix, value);
         }
     }

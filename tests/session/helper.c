@@ -76,6 +76,16 @@ open_ready(const char *folder)
     return m;
 }
 
+void
+assert_refused(const fusion_model_options *o, int code, const char *says)
+{
+    g_autoptr(GError) error = NULL;
+    g_assert_null(fusion_model_open(o, &error));
+    g_assert_error(error, FUSION_ERROR, code);
+    g_test_message("%s", error->message);
+    g_assert_nonnull(strstr(error->message, says));
+}
+
 uint64_t
 ask(fusion_session *s, uint8_t value, const char *question, const fusion_request_options *options,
     answers *a)

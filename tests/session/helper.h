@@ -25,6 +25,8 @@ const fusion_answer *answers_wait(answers *a, uint32_t n);
 fusion_frame *frame_of(uint8_t value);
 /* Opens, waits until it is ready, fails the test on an error. */
 fusion_model *open_ready(const char *folder);
+/* Opening it fails with this FUSION_ERROR, whose message contains `says`. */
+void assert_refused(const fusion_model_options *o, int code, const char *says);
 /* Asks without choices; fails the test when refused. */
 uint64_t ask(fusion_session *s, uint8_t value, const char *question,
              const fusion_request_options *options, answers *a);

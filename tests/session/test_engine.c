@@ -557,11 +557,7 @@ test_many_streams_nano(void)
 static void
 refused(const fusion_model_options *o, int code, const char *says)
 {
-    g_autoptr(GError) error = NULL;
-    g_assert_null(fusion_model_open(o, &error));
-    g_assert_error(error, FUSION_ERROR, code);
-    g_test_message("%s", error->message);
-    g_assert_nonnull(strstr(error->message, says));
+    assert_refused(o, code, says);
     g_assert_cmpuint(registry_count(), ==, 1);
 }
 

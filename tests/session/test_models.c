@@ -263,11 +263,7 @@ test_many_openers(void)
 static void
 refused(const fusion_model_options *o, int code, const char *says)
 {
-    g_autoptr(GError) error = NULL;
-    g_assert_null(fusion_model_open(o, &error));
-    g_assert_error(error, FUSION_ERROR, code);
-    g_test_message("%s", error->message);
-    g_assert_nonnull(strstr(error->message, says));
+    assert_refused(o, code, says);
     g_assert_cmpuint(registry_count(), ==, 0);
     g_assert_cmpuint(fake_net_get_counts().devices, ==, 0);
 }
