@@ -11,12 +11,12 @@ packages_build=(gcc libc6-dev pkg-config meson ninja-build glslang-tools
     libglib2.0-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libcjson-dev
     libvulkan-dev libpango1.0-dev libmosquitto-dev libssl-dev librdkafka-dev)
 packages_run=(mesa-vulkan-drivers gstreamer1.0-tools gstreamer1.0-plugins-base
-    gstreamer1.0-plugins-good gstreamer1.0-plugins-bad fonts-dejavu-core
+    gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-x fonts-dejavu-core
     python3 python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0)
 packages_any_file=(gstreamer1.0-libav)
 packages_test=(libgstreamer-plugins-bad1.0-dev vulkan-validationlayers libopenblas-dev libcairo2-dev
     mosquitto openssl python3-numpy python3-cairo python3-torch
-    gstreamer1.0-x gir1.2-gst-rtsp-server-1.0 gstreamer1.0-opencv opencv-data)
+    gir1.2-gst-rtsp-server-1.0 gstreamer1.0-opencv opencv-data)
 packages_scenes=(libjpeg62-turbo-dev libpng-dev zlib1g-dev sweethome3d-furniture libmeshoptimizer2d
     python3-pil fonts-liberation2 fonts-roboto-unhinted)
 
@@ -47,7 +47,7 @@ need_packages() {
             die "these packages are missing and there is no sudo; as root run: apt-get install ${missing[*]}"
         as_root=(sudo)
     fi
-    say "installing ${#missing[@]} Debian packages: ${missing[*]}"
+    say "installing ${#missing[@]} Debian packages (some minutes): ${missing[*]}"
     local log
     log=$(mktemp)
     if ! { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q &&

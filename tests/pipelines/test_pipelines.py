@@ -196,6 +196,17 @@ def test_fusion_ask(folder):
         assert {"result", "confidence", "prompt_tokens", "token_ids", "logprobs", "metrics"} <= set(a), a
 
 
+def test_fusion_ask_the_place(folder):
+    """The README's example of choices is one that the model that ships can tell apart."""
+    with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as f:
+        place = re.search(r"What is this place\? \[([^]]+)\]", f.read()).group(1).replace("\\|", ",")
+    truth = clip_truth()[0]["place"]
+    assert truth in place.split(","), place
+    text, _ = run([os.path.join(BUILD, "model", "tools", "fusion-ask"), "--at", "4", "--choices", place, CLIP,
+                   "What is this place?"])
+    assert "-> " + truth in text, text
+
+
 def test_fusion_ask_past_the_end(folder):
     text, _ = run([os.path.join(BUILD, "model", "tools", "fusion-ask"), "--at", "400", CLIP, "Is there a car?"])
     assert "--at 400.0: the video lasts %.1f s" % clip_truth()[0]["duration"] in text, text
