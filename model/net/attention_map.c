@@ -22,15 +22,18 @@ map_rows(const net_config *c)
     return (c->llm.layers - first_layer(c)) * c->llm.heads;
 }
 
+uint64_t
+net_attention_bytes(const net_config *c, uint32_t max_context)
+{
+    return ops_mat_bytes(map_rows(c), net_bucket(max_context), OPS_F32);
+}
+
 bool
 net_attention_reserve(net_shared *s, GError **error)
 {
-    const net_config *c = s->m->c;
-    uint32_t cols = net_bucket(s->max_context);
-
     if (s->attention)
         return true;
-    s->attention = gpu_buf_new(s->m->dev, ops_mat_bytes(map_rows(c), cols, OPS_F32),
+    s->attention = gpu_buf_new(s->m->dev, net_attention_bytes(s->m->c, s->max_context),
                                GPU_MEM_READBACK, "attention", error);
     return s->attention != NULL;
 }

@@ -67,6 +67,14 @@ net_frame_bytes(const net_config *c, ops_dtype act, uint32_t q)
     return a.used;
 }
 
+uint64_t
+net_picture_bytes(const net_config *c, uint32_t width, uint32_t height)
+{
+    uint32_t s = c->vision.side;
+    return (uint64_t) width * height * 4 + ops_resize_bytes(width, height, 2 * s, 2 * s) +
+           ops_resize_bytes(width, height, s, s);
+}
+
 net_frame *
 net_frame_new(net_model *m, uint32_t q, GError **error)
 {

@@ -89,7 +89,8 @@ net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t m
 {
     ops_dtype act = precision == NET_F32 ? OPS_F32 : OPS_F16;
     uint32_t q = net_max_q(c);
-    uint64_t bytes = net_weights_bytes(c, precision) + frames * net_frame_bytes(c, act, q) +
+    uint64_t frame = net_frame_bytes(c, act, q) + net_picture_bytes(c, 1920, 1080);
+    uint64_t bytes = net_weights_bytes(c, precision) + frames * frame +
                      net_states_bytes(c, act, max_context, states) +
                      scratch_bytes(c, act, q, max_context);
 

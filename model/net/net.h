@@ -144,7 +144,8 @@ const char *net_precision_name(net_precision precision);
 net_precision net_stored_precision(const fmt_checkpoint *checkpoint);
 
 /* Bytes of device memory that the model, `states` states of one net_states_new and `frames` frames (of the
- * largest q, the worst that a request may ask for) will take. */
+ * largest q, the worst that a request may ask for, of pictures of 1920 x 1080) will take, attention maps
+ * included. */
 uint64_t net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t max_context,
                                  uint32_t frames, uint32_t states);
 /* How many states to make together on this device: NET_MAX_STATES, or as many as their shared KV cache fits

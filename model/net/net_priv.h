@@ -347,6 +347,8 @@ struct net_frame {
 };
 
 uint64_t net_frame_bytes(const net_config *c, ops_dtype act, uint32_t q);
+/* What a frame takes besides when it is given a picture of that size. */
+uint64_t net_picture_bytes(const net_config *c, uint32_t width, uint32_t height);
 uint64_t net_frame_scratch_bytes(const net_config *c, ops_dtype act, uint32_t q);
 
 /* ---- conversation (shared.c, state.c, guided.c, prefill.c) ---------------------------------- */
@@ -433,6 +435,7 @@ bool net_guided_run(net_state *s, net_frame *f, const net_prompt *prompt, GCance
 
 /* Where it looked (attention_map.c), for prefills whose prompt wants it: memory for it, */
 bool net_attention_reserve(net_shared *s, GError **error);
+uint64_t net_attention_bytes(const net_config *c, uint32_t max_context);
 /* recording the probabilities of decoder layer `layer`, from the query of the prompt's last token, */
 void net_attention_record(const net_pass *p, net_shared *s, uint32_t layer, ops_mat last_q,
                           const net_decoder_place *place);

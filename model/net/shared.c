@@ -57,7 +57,7 @@ net_states_bytes(const net_config *c, ops_dtype act, uint32_t max_context, uint3
            ops_mat_bytes(NET_MAX_EXTEND, c->llm.vocab, OPS_F32) +
            ops_mat_bytes(1, params_count(max_context), OPS_F32) + 256 +
            step_scratch_bytes(c, act, n) + ops_mat_bytes(steps, c->llm.vocab, OPS_F32) +
-           ops_mat_bytes(steps, 7, OPS_F32);
+           ops_mat_bytes(steps, 7, OPS_F32) + net_attention_bytes(c, max_context);
 }
 
 uint64_t

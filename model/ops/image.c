@@ -14,6 +14,8 @@
 #define FIXED_BITS 22 /* Pillow: 32 - 8 bits of the pixel - 2 of headroom for sums beyond 1 */
 #define MAX_SIDE 65535u
 #define ALIGN 256u
+#define ALIGN_X 4u /* of starts across: the kernels read chunks */
+#define ALIGN_Y 1u
 #define ROWS 2u /* resize.comp: rows of a lane in the horizontal pass */
 
 struct ops_resize {
@@ -39,19 +41,37 @@ bicubic(double x)
     return 0;
 }
 
+/* Pixels on either side of a place that have a weight. */
+static double
+support_of(uint32_t in, uint32_t out)
+{
+    return 2 * MAX((double) in / out, 1);
+}
+
+static uint32_t
+most_weights(uint32_t in, uint32_t out)
+{
+    return (uint32_t) ceil(support_of(in, out)) * 2 + 1;
+}
+
+/* Chunks of 16 bytes that a place has in the table. */
+static uint32_t
+step_of(uint32_t in, uint32_t out, uint32_t align)
+{
+    return 1 + ops_div_up(most_weights(in, out) + align - 1, 4);
+}
+
 /* The table that resize.comp describes, for one direction. Starts are multiples of `align` places.
  */
 static int32_t *
 weights(uint32_t in, uint32_t out, uint32_t align, uint32_t *step)
 {
     const double scale = (double) in / out;
-    const double stretch = MAX(scale, 1), support = 2 * stretch;
-    const uint32_t most = (uint32_t) ceil(support) * 2 + 1;
-    const uint32_t chunks = ops_div_up(most + align - 1, 4);
-    g_autofree double *w = g_new(double, most);
+    const double stretch = MAX(scale, 1), support = support_of(in, out);
+    g_autofree double *w = g_new(double, most_weights(in, out));
     int32_t *table;
 
-    *step = 1 + chunks;
+    *step = step_of(in, out, align);
     table = g_new0(int32_t, (size_t) out * *step * 4);
     for (uint32_t i = 0; i < out; i++) {
         const double center = (i + 0.5) * scale;
@@ -88,6 +108,22 @@ weights_buf(ops *o, uint32_t in, uint32_t out, uint32_t align, uint32_t *step, c
 
 /* ---- plan --------------------------------------------------------------------------------- */
 
+/* The picture between the passes. */
+static uint64_t
+mid_bytes_of(uint32_t in_h, uint32_t out_w)
+{
+    return (uint64_t) ops_round_up(out_w, 4) * in_h * 4;
+}
+
+uint64_t
+ops_resize_bytes(uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t out_h)
+{
+    return ((uint64_t) out_w * step_of(in_w, out_w, ALIGN_X) +
+            (uint64_t) out_h * step_of(in_h, out_h, ALIGN_Y)) *
+               16 +
+           mid_bytes_of(in_h, out_w);
+}
+
 ops_resize *
 ops_resize_new(ops *o, uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t out_h, GError **error)
 {
@@ -99,7 +135,7 @@ ops_resize_new(ops *o, uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t ou
         return NULL;
     }
     const uint32_t mid_stride = ops_round_up(out_w, 4);
-    const uint64_t mid_bytes = (uint64_t) mid_stride * in_h * 4;
+    const uint64_t mid_bytes = mid_bytes_of(in_h, out_w);
     if (mid_bytes > o->info->max_binding_bytes) {
         g_set_error(error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
                     "resize: %u rows of %u pixels between the passes take %" G_GUINT64_FORMAT
@@ -115,10 +151,10 @@ ops_resize_new(ops *o, uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t ou
     r->out_w = out_w;
     r->out_h = out_h;
     r->mid_stride = mid_stride;
-    r->weights_x = weights_buf(o, in_w, out_w, 4, &r->step_x, "resize weights x", error);
+    r->weights_x = weights_buf(o, in_w, out_w, ALIGN_X, &r->step_x, "resize weights x", error);
     if (!r->weights_x)
         return NULL;
-    r->weights_y = weights_buf(o, in_h, out_h, 1, &r->step_y, "resize weights y", error);
+    r->weights_y = weights_buf(o, in_h, out_h, ALIGN_Y, &r->step_y, "resize weights y", error);
     if (!r->weights_y)
         return NULL;
     r->mid = gpu_buf_new(o->dev, mid_bytes, GPU_MEM_DEVICE, "resize between passes", error);

@@ -286,6 +286,8 @@ typedef struct ops_resize ops_resize;
 ops_resize *ops_resize_new(ops *o, uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t out_h,
                            GError **error);
 void ops_resize_free(ops_resize *r);
+/* Bytes of device memory that such a plan takes. */
+uint64_t ops_resize_bytes(uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t out_h);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ops_resize, ops_resize_free)
 /* src: in_h rows of in_w pixels, 4 bytes each (R, G, B, ignored), `src_stride` bytes a row (multiple of 4). The
  * result, normalised to (v/255 - 0.5)/0.5, is cut into tiles x tiles pictures, row-major, each written as

@@ -431,11 +431,12 @@ test_memory(void)
     for (unsigned i = 0; i < 2; i++) {
         uint32_t n = i ? N : 1;
         g_assert_true(net_states_new(m, 200, n, states, &error));
-        const net_shared *own = states[0]->shared;
-        const gpu_buf *parts[] = {own->tables[0],      own->tables[1],   own->params,
-                                  own->feature_buf,    own->logit_buf,   own->argmax_buf,
-                                  own->step.scratch,   own->step.params, own->step.logit_buf,
-                                  own->step.argmax_buf};
+        net_shared *own = states[0]->shared;
+        g_assert_true(net_attention_reserve(own, &error));
+        const gpu_buf *parts[] = {own->tables[0],       own->tables[1],   own->params,
+                                  own->feature_buf,     own->logit_buf,   own->argmax_buf,
+                                  own->step.scratch,    own->step.params, own->step.logit_buf,
+                                  own->step.argmax_buf, own->attention};
         bytes[i] = 0;
         for (unsigned j = 0; j < G_N_ELEMENTS(parts); j++)
             bytes[i] += gpu_buf_size(parts[j]);

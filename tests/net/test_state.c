@@ -601,12 +601,22 @@ test_predict(void)
         g_assert_no_error(error);
         g_autoptr(net_state) s = net_state_new(m, 500, &error);
         g_assert_no_error(error);
+        net_shared *own = s->shared;
+        g_assert_true(net_attention_reserve(own, &error));
+        /* a cancel in time: the memory is there, and nothing runs */
+        g_autoptr(GCancellable) cancel = g_cancellable_new();
+        g_cancellable_cancel(cancel);
+        g_autofree uint8_t *pixels = g_malloc0((size_t) 1920 * 1080 * 4);
+        const net_image picture = {pixels, 1920, 1080, 1920 * 4};
+        g_assert_false(net_frame_encode(frame, &picture, cancel, &error));
+        g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+        g_clear_error(&error);
         gpu_device_get_memory(test_gpu(), &after, NULL);
 
-        const net_shared *own = s->shared;
         const gpu_buf *parts[] = {own->tables[0],   own->params,         own->feature_buf,
                                   own->logit_buf,   own->argmax_buf,     own->step.scratch,
-                                  own->step.params, own->step.logit_buf, own->step.argmax_buf};
+                                  own->step.params, own->step.logit_buf, own->step.argmax_buf,
+                                  own->attention};
         uint64_t state = 0;
         for (unsigned j = 0; j < G_N_ELEMENTS(parts); j++)
             state += gpu_buf_size(parts[j]);
@@ -627,7 +637,8 @@ test_predict(void)
         g_assert_cmpfloat(fabs(predicted - taken), <, 0.11 * taken + 16e6);
         g_assert_cmpuint(net_model_predict_bytes(config, precisions[i], 500, 3, 1), >=,
                          net_model_predict_bytes(config, precisions[i], 500, 1, 1) +
-                             2 * gpu_buf_size(frame->buf));
+                             2 * (gpu_buf_size(frame->buf) + gpu_buf_size(frame->pixels) +
+                                  4 * 1080 * 3 * config->vision.side));
     }
 }
 
