@@ -6,6 +6,7 @@ the names that the README tells, and nothing else of the project: no header, no 
 import json
 import math
 import os
+import re
 import sys
 import warnings
 
@@ -111,6 +112,15 @@ def check_answer(a, choices):
         assert a.get_string("answer") == max(labels, key=labels.get), labels
 
 
+def check_fields(name, structure):
+    """The message has the fields that the README tells, and no other."""
+    with open(os.path.join(SOURCE, "README.md"), encoding="utf-8") as f:
+        told = re.search(r"element message `%s`.*?with the fields `([^`]+)`" % name, f.read(), re.S).group(1)
+    told = set(re.split(r",\s+", told)) | {"json"}
+    found = {structure.nth_field_name(i) for i in range(structure.n_fields())}
+    assert found == told, "not in the README %s, not in the message %s" % (found - told, told - found)
+
+
 def test_metadata(folder):
     """Each frame carries the newest answer to every question, as structures and as JSON that says the same."""
     frames, asked = 0, set()
@@ -147,6 +157,7 @@ def test_messages_and_signal(folder):
     told = play.told_as("fusion-answer")
     for s in told:
         check_answer(s, ["yes", "no"] if s.get_string("question") == STANDING[0] else [])
+        check_fields("fusion-answer", s)
         assert json.loads(s.get_string("json"))["id"] == u64(s, "id")
     assert len(told) >= 20 and len({u64(s, "id") for s in told}) == len(told), len(told)
     assert [("gate", s.get_string("json"), u64(s, "id")) for s in told] == heard, (len(told), len(heard))
@@ -175,7 +186,7 @@ def test_alerts(folder):
     """An alert comes as a message and rides on frames until it ends; its snapshot is a picture."""
     picture = os.path.join(folder, "{stream}-{alert}.jpg")
     carrying, seen = 0, set()
-    with Play(clip('alert="%s" alert-snapshot="%s"' % (RULE, picture))) as play:
+    with Play(clip('alert="%s" alert-snapshot="%s" alert-lookback=1000000000' % (RULE, picture))) as play:
         for sample in play.samples():
             buffer = sample.get_buffer()
             meta = buffer.get_custom_meta("fusion-alert")
@@ -191,6 +202,7 @@ def test_alerts(folder):
     told = play.told_as("fusion-alert")
     assert carrying and {u64(s, "id") for s in told} == seen and seen, (carrying, len(told), seen)
     for s in told:
+        check_fields("fusion-alert", s)
         assert (s.get_string("question"), s.get_string("label")) == ("Is there a tree?", "yes"), s.to_string()
         assert double(s, "probability") >= double(s, "threshold") == 0
         assert u64(s, "stream-time") - u64(s, "since") >= Gst.SECOND
