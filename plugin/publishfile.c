@@ -38,8 +38,12 @@ open_file(FileSink *f, GError **error)
     if (f->fd < 0 || fstat(f->fd, &st) < 0) {
         int code =
             errno == ENOSPC ? GST_RESOURCE_ERROR_NO_SPACE_LEFT : GST_RESOURCE_ERROR_OPEN_WRITE;
-        g_set_error(error, GST_RESOURCE_ERROR, code, "location: \"%s\" cannot be written: %s",
-                    f->path, errno == ENXIO ? "nobody reads from this pipe" : g_strerror(errno));
+        const char *help = errno == ENOENT   ? "; make its folder first"
+                           : errno == EACCES ? "; name a file that this user may write"
+                                             : "";
+        g_set_error(error, GST_RESOURCE_ERROR, code, "location: \"%s\" cannot be written: %s%s",
+                    f->path, errno == ENXIO ? "nobody reads from this pipe" : g_strerror(errno),
+                    help);
         if (f->fd >= 0)
             close(f->fd);
         f->fd = -1;

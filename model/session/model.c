@@ -121,8 +121,12 @@ resolve_folder(const char *folder, GError **error)
     if (!real || !g_file_test(real, G_FILE_TEST_IS_DIR)) {
         g_set_error(error, FUSION_ERROR, FUSION_ERROR_MODEL,
                     "%s: expected the folder of a checkpoint (config.json, model.safetensors, "
-                    "tokenizer.json), found %s",
-                    wanted, real ? "a file" : "nothing");
+                    "tokenizer.json), found %s; %s",
+                    wanted, real ? "a file" : "nothing",
+                    folder && *folder
+                        ? "name the folder that holds them, or none for the model that ships"
+                        : "this is where the model that ships is expected: install it (meson "
+                          "install -C build), or name another folder");
         free(real);
         return NULL;
     }

@@ -508,7 +508,8 @@ static void
 wrong_locations(void)
 {
     static const char *const wrong[][2] = {
-        {"/nonexistent/a.jsonl", "/nonexistent/a.jsonl"},
+        {"/nonexistent/a.jsonl",
+         "\"/nonexistent/a.jsonl\" cannot be written: No such file or directory; make its folder"},
         {"file://somewhere/a", "file://somewhere/a"},
         {"ftp://somewhere/a", "ftp://"},
         {"", "location is not set"},

@@ -124,6 +124,8 @@ test_no_checkpoint(void)
     g_unlink(path);
     REFUSE(folder, "expected the folder of a checkpoint", "found no config.json in it",
            "get all files");
+    REFUSE(g_strdup("/nonexistent/model"), "expected the folder of a checkpoint", "found nothing",
+           "name the folder that holds them");
 }
 
 static void
