@@ -137,7 +137,7 @@ def _groups(rng, place, progress):
     sizes = []
     if rng.random() < v.LIMITS["crowds"] * min(1.0, 0.3 + progress):
         # The lower counts come with all the other pictures.
-        most = max(2, min(8, int(2 + 6 * progress)))
+        most = max(2, min(8, v.LIMITS["things"], int(2 + 6 * progress)))
         weights = [2, 4, 8, 13, 17, 19, 8, 5][:most]
         sizes.append(rng.choices(range(1, most + 1), weights)[0])
         sizes += [rng.choices([1, 2, 3], [7, 2, 1])[0] for _ in range(rng.choices([0, 1, 2, 3], [3, 4, 2, 0.6])[0])]

@@ -14,7 +14,9 @@ TEACHER = 64        # teacher.WIDTH
 
 class DenseHeads(nn.Module):
     """`whole` reads the global map, `patch` the guided image tokens, `scene` both; `answer` tells the answer of
-    a question from the image tokens alone, which teaches the encoder to find it without a decoder."""
+    a question from the image tokens alone, which teaches the encoder to find it without a decoder. `place` keeps
+    each cell's own place in its features: nothing else here needs it, and without it no decoder tells left
+    from right."""
 
     def __init__(self, width, nouns, colours, postures, scenes, answers):
         super().__init__()
@@ -30,6 +32,8 @@ class DenseHeads(nn.Module):
         self.hidden = nn.Linear((POOLS + 1) * width, width)
         self.answer = nn.Linear(width, answers)
         self.teacher, self.teacher_guided = nn.Linear(width, TEACHER), nn.Linear(width, TEACHER)
+        self.place, self.place_guided = nn.Linear(width, 2), nn.Linear(width, 2)
+        self.where = nn.Linear(width, 4)                    # of what the question is about: x, y, and of the second
         self.picture, self.text = nn.Linear(width, width), nn.Linear(width, width)
         self.scale = nn.Parameter(torch.tensor([2.3, -10.0]))
         for layer in (self.whole, self.patch, self.answer):
@@ -82,7 +86,7 @@ def kinds_loss(heads, found, shares, things, bare=0.15):
     parts = found.split(list(heads.sizes) + [found.shape[-1] - sum(heads.sizes)], -1)
     loss = soft_cross_entropy(parts[0], target, weight)
     one = torch.ones_like(weight)
-    loss = loss + 0.7 * soft_cross_entropy(parts[1], torch.bmm(share, one_hot(things[..., 1], colours)), one)
+    loss = loss + soft_cross_entropy(parts[1], torch.bmm(share, one_hot(things[..., 1], colours)), one)
     return loss + 0.4 * soft_cross_entropy(parts[2], torch.bmm(share, one_hot(things[..., 2], postures)), one)
 
 
@@ -116,6 +120,7 @@ def whole_losses(heads, grid, batch, truth):
     seen = (shares.sum(-1) > 0.3).float()
     out["depth"] = 0.3 * (F.smooth_l1_loss(found[..., k + 3].float(), depth, reduction="none") * seen).sum() \
         / seen.sum().clamp(min=1)
+    out["place"] = place_loss(heads.place(rows), n)
     if "teacher" in batch:
         out["teacher"] = 2 * teacher_loss(heads.teacher(rows), batch["teacher"][:b])
     mean = rows.float().mean(1)
@@ -126,6 +131,13 @@ def whole_losses(heads, grid, batch, truth):
     logits = heads.said(torch.cat([mean, rows.float().amax(1)], -1)).float()
     out["said"] = 0.05 * F.binary_cross_entropy_with_logits(logits, said, reduction="none").sum(-1).mean()
     return out
+
+
+def place_loss(found, n):
+    """Where each cell of an n x n grid lies, from [B, n * n, 2], as shares of the picture."""
+    line = (torch.arange(n, device=found.device) + 0.5) / n
+    truth = torch.stack([line.repeat(n), line.repeat_interleave(n)], -1)
+    return 3 * (found.float() - truth).square().sum(-1).mean()
 
 
 def teacher_loss(found, truth):
@@ -171,6 +183,8 @@ def guided_losses(heads, image, batch, truth, owner):
     count = F.smooth_l1_loss(heat.sigmoid().sum(-1), meant.sum(-1), reduction="none")
     out["count"] = ((0.04 * loss.sum(-1) + 0.2 * count) * valid).sum() / valid.sum().clamp(min=1)
     rows = image.float()
+    out["place_guided"] = place_loss(heads.place_guided(rows), int(round(p ** 0.5)))
+    out["where"] = where_loss(heads.where(rows.mean(1)), refer, things, valid)
     gaze = heads.gaze(rows).float().softmax(1)
     pooled = torch.cat([torch.einsum("npk,npd->nkd", gaze, rows).flatten(1), rows.mean(1)], -1)
     if "teacher" in batch:
@@ -182,6 +196,16 @@ def guided_losses(heads, image, batch, truth, owner):
     out["told"] = (loss * told).sum() / told.sum().clamp(min=1)
     out["told_right"] = ((answers.argmax(-1) == batch["answer"]).float().sum() / told.sum().clamp(min=1)).detach()
     return out
+
+
+def where_loss(found, refer, things, valid):
+    """Where the middle of the first and of the second lies that a question is about, told from the mean [N, 4] of the
+    tokens. `refer` [N, 2, IDS - 1]."""
+    number = refer.sum(-1)                                                      # [N, 2]
+    middle = torch.bmm(refer, things[..., 3:5]) / number.clamp(min=1)[..., None]
+    weight = (number > 0).float() * valid[:, None]
+    loss = F.smooth_l1_loss(found.float().view(-1, 2, 2), middle, reduction="none", beta=0.1).sum(-1)
+    return (loss * weight).sum() / weight.sum().clamp(min=1)
 
 
 def contrastive_loss(heads, picture, text):

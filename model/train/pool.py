@@ -38,6 +38,7 @@ PALETTE = {"red": (220, 30, 30), "orange": (240, 140, 20), "yellow": (240, 230, 
 IDS = 32            # 0 is scenery without a name
 MAP = 64            # side of the map of ids
 HELD_OUT_SEED = 1 << 40
+SIZE = 250          # pictures in a shard
 TWINS = 0.16        # of the scenes: most of them have a twin
 # How often each family is asked about a picture that allows it; training draws from these once more.
 FAMILIES = {"presence": 12, "attribute": 12, "colour": 13, "count": 16, "spatial": 20, "posture": 11, "scene": 3,
@@ -248,6 +249,12 @@ def make_teacher(a):
     return teacher.Teacher(network, basis)
 
 
+def drawn(folder, size=SIZE):
+    """How many pictures were ever put there, by full shards."""
+    names = shards(folder) + shards(folder, "gone")
+    return size * max([1 + int(n.rsplit("-", 1)[1]) for n in names], default=0)
+
+
 def views(folder):
     """How often pictures were used so far, as training writes it."""
     try:
@@ -263,7 +270,7 @@ def main():
     p.add_argument("--side", type=int, default=128)
     p.add_argument("--renderer", default="scene-render", help="the binary, or 'stub' for trials without pictures")
     p.add_argument("--pack")
-    p.add_argument("--size", type=int, default=250, help="pictures in a shard")
+    p.add_argument("--size", type=int, default=SIZE, help="pictures in a shard")
     p.add_argument("--questions", type=int, default=14, help="of each picture")
     p.add_argument("--ring", type=int, default=12000, help="pictures kept; then the oldest shard goes")
     p.add_argument("--ahead", type=int, default=3000, help="pictures made before training must have used them")

@@ -32,7 +32,7 @@ RECIPES = {
         "vision": {"hidden_size": 192, "intermediate_size": 576, "num_attention_heads": 6, "image_size": 128},
         "decoder": {"hidden_size": 192, "intermediate_size": 512, "heads": 6},
         "alignment": 2, "vocabulary": 1024, "latents": {16: 0.8, 4: 0.1, 36: 0.1},
-        "stages": [("language", 0.02), ("encoder", 0.42), ("align", 0.05), ("fusion", 0.22), ("instruct", 0.29)],
+        "stages": [("language", 0.02), ("encoder", 0.40), ("align", 0.03), ("fusion", 0.27), ("instruct", 0.28)],
         "encoder_step": {"pictures": 24, "questions": 2, "whole": 10},
         "question_step": {"pictures": 8, "questions": 6},
         "rate": 1e-3, "workers": 2, "pools": 1, "ring": 14000, "views": 4, "ahead": 1500, "text": 0.3,

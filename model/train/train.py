@@ -39,8 +39,9 @@ from fusion import FusionConfig, FusionModel                    # noqa: E402
 from fusion.vision import fewer_tokens                          # noqa: E402
 from fusion.checkpoint import export                            # noqa: E402
 from fusion.losses import answer_loss, semantic_mapping_loss    # noqa: E402
-from optimiser import Optimiser                              # noqa: E402
+from optimiser import Optimiser                                 # noqa: E402
 from fusion.tokenizer import Tokenizer                          # noqa: E402
+from pool import drawn                                          # noqa: E402
 from recipe import (RECIPES, build_tokenizer, family_weights, generation_config, language,  # noqa: E402
                     model_config)
 
@@ -254,7 +255,7 @@ class Worker:
         self.trainable = trainable
         self.optimiser = Optimiser(model, heads, a.rate)
         self.average = Average(model, a.average) if index == 0 else None
-        self.state = {"elapsed": 0.0, "step": 0, "views": 0}
+        self.state = {"elapsed": 0.0, "step": 0, "views": 0, "before": a.before}
         if saved:
             self.optimiser.load_state_dict(saved["optimiser"])
             self.state = dict(saved["state"])
@@ -346,13 +347,18 @@ class Worker:
                   "left": round((total - self.state["elapsed"]) / 60, 1), "rate": round(rate, 6),
                   "ring": self.ring.size(), "views": self.state["views"] * self.a.workers,
                   "seconds": round(seconds, 3), **mean})
-        if self.a.pool:
-            try:        # the pool draws as fast as pictures are used
-                with open(os.path.join(self.a.pool, "views.new"), "w", encoding="utf-8") as f:
-                    f.write(str(self.state["views"] * self.a.workers))
-                os.rename(os.path.join(self.a.pool, "views.new"), os.path.join(self.a.pool, "views"))
-            except OSError as e:
-                print("could not tell the pool: %s" % e, flush=True)
+        self.tell_pool()
+
+    def tell_pool(self):
+        """The pool draws as fast as pictures are used; what lay there before this run counts as used."""
+        if not self.a.pool:
+            return
+        try:
+            with open(os.path.join(self.a.pool, "views.new"), "w", encoding="utf-8") as f:
+                f.write(str(self.state.get("before", 0) + self.state["views"] * self.a.workers))
+            os.rename(os.path.join(self.a.pool, "views.new"), os.path.join(self.a.pool, "views"))
+        except OSError as e:
+            print("could not tell the pool: %s" % e, flush=True)
 
     def check(self, stage):
         if self.tables is None:
@@ -378,6 +384,7 @@ class Worker:
         last_measure, last_save, last_report = self.state["elapsed"], time.time(), time.time()
         if first:
             self.log = open(os.path.join(a.run, "log.jsonl"), "a", encoding="utf-8")
+            self.tell_pool()
         while True:
             progress = self.state["step"] / a.steps if a.steps else self.state["elapsed"] / total
             if progress >= 1:
@@ -523,6 +530,7 @@ def main():
     os.makedirs(a.run, exist_ok=True)
     os.makedirs(a.pool, exist_ok=True)
     side = recipe["vision"]["image_size"]
+    a.before = drawn(a.pool) * recipe["views"]
     pools = start_pools(a, recipe, side)
     try:
         train(a, recipe, pools)
@@ -559,7 +567,9 @@ def train(a, recipe, pools):
         extra = [n for n in extra if "vision_sampler" not in n]
         if missing or extra:
             raise SystemExit("%s: not of this recipe: missing %s, unexpected %s" % (a.start, missing, extra))
-        heads.load_state_dict(start["heads"])
+        missing, extra = heads.load_state_dict(start["heads"], strict=False)      # heads are no part of the model
+        if missing or extra:
+            print("heads that begin anew: %s; left out: %s" % (missing, extra), flush=True)
     else:
         whiten(model, ring)
     model, heads = model.to(a.device), heads.to(a.device)
