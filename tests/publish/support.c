@@ -157,6 +157,15 @@ counter_connected(Pub *p)
     return connected;
 }
 
+void
+wait_connected(Pub *p, gboolean connected)
+{
+    for (guint i = 0; counter_connected(p) != connected; i++) {
+        g_assert_cmpuint(i, <, 2000);
+        g_usleep(10000);
+    }
+}
+
 GStrv
 lines_of(const char *path)
 {

@@ -39,6 +39,11 @@ char *wait_warning(Pub *p, const char *part, guint seconds);
 /* Waits, up to 20 s, for the counter. */
 void wait_counter(Pub *p, const char *name, guint64 at_least);
 gboolean counter_connected(Pub *p);
+/* Waits, 20 s or more, until it is so. */
+void wait_connected(Pub *p, gboolean connected);
+
+/* Of brokers that come and go: looked for often. */
+#define QUICK "max-reconnect-delay", 500 * GST_MSECOND
 
 /* The error, of GST_RESOURCE_ERROR, with which an element of this location, and this property if it
  * is not NULL, refuses to start. */

@@ -112,8 +112,6 @@ consume(Cluster *c, guint n_streams, const guint *ids, guint n)
     return twice;
 }
 
-#define QUICK "max-reconnect-delay", 500 * GST_MSECOND
-
 static void
 delivers(void)
 {

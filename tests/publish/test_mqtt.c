@@ -199,17 +199,6 @@ watcher_has(Watcher *w, const char *topic, const char *line)
 
 /* ---- tests */
 
-#define QUICK "max-reconnect-delay", 500 * GST_MSECOND
-
-static void
-wait_connected(Pub *p, gboolean connected)
-{
-    for (guint i = 0; counter_connected(p) != connected; i++) {
-        g_assert_cmpuint(i, <, 2000);
-        g_usleep(10000);
-    }
-}
-
 /* Killed with records in flight, and back with what it had saved: nothing is lost, and the order
  * stays. */
 static void
