@@ -91,7 +91,7 @@ class Families:
             text = rng.choice(["Is there any furniture?", "Do you see furniture?", "Is there furniture here?",
                                "Can you see any furniture?", "Is any furniture visible?"])
             made = self._make("PRESENCE", "presence", answer, keys, ("presence", noun), there, **forms)
-            return made and (made[0]._replace(text=text),) + made[1:]
+            return made and (made[0]._replace(text=text, unseen=False),) + made[1:]
         return self._make("PRESENCE", "presence", answer, keys, ("presence", noun), there, **forms)
 
     def _attribute(self, view):

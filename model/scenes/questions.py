@@ -142,10 +142,11 @@ class QuestionMaker(Families):
         if not self.balance.welcome(keys, kind):
             return None
         usual, held_out = _WORDINGS[wordings]
-        choice = held_out if self.held_out and self.rng.random() < 0.5 else usual
-        text = self.rng.choice(choice).format(**words)
+        unseen = self.held_out and self.rng.random() < 0.5
+        text = self.rng.choice(held_out if unseen else self.rng.choice(usual)).format(**words)
         text = text[0].upper() + text[1:]
-        return Question(text, answer, family, [i.id for i in first], [i.id for i in second]), keys, fact, kind
+        return (Question(text, answer, family, [i.id for i in first], [i.id for i in second], unseen), keys, fact,
+                kind)
 
 
 # The same questions about the mirrored picture.

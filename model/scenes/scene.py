@@ -21,7 +21,8 @@ FAMILIES = ["presence", "attribute", "colour", "count", "spatial", "posture", "s
 
 # text: what the user asks; answer: what the model is to say; family: of FAMILIES; first, second: ids of
 # the things that the question refers to (second: the other side of a relation or comparison).
-Question = namedtuple("Question", "text answer family first second")
+# `unseen`: in words that training never has.
+Question = namedtuple("Question", "text answer family first second unseen", defaults=[False])
 
 
 @dataclass

@@ -2,9 +2,15 @@
 """How users ask: the wordings of each kind of question.
 
 In braces: {a} a noun with its article ("a red car"), {n} the noun alone, {p} its plural, {c} a colour; {x} and {y}
-two things by definite names ("the car"); {s} a side. The last wordings of each list, behind HELD_OUT, are for the
-held-out split alone."""
+two things by definite names ("the car"); {s} a side. [this|that] is either, <picture> any of PICTURE. A model that
+learns from few wordings takes a single word for the question ("how" for a number): write many, of other beginnings
+and other words. The last wordings of each list, behind HELD_OUT, are for the held-out split alone: whatever others
+would come out the same is left out."""
 
+import itertools
+import re
+
+PICTURE = ("picture", "image", "photo", "frame", "scene", "shot", "view")
 HELD_OUT = object()      # what follows it in a list is never used in training
 
 PRESENCE = ["Is there {a}?", "Is there {a} in the picture?", "Is there {a} here?", "Do you see {a}?",
@@ -12,184 +18,573 @@ PRESENCE = ["Is there {a}?", "Is there {a} in the picture?", "Is there {a} here?
             "Is there any {n} in the image?", "Is there {a} in view?", "Are there {p} in the scene?",
             "Do you see any {p}?", "Is {a} in the picture?", "Can {a} be seen?", "Is there at least one {n}?",
             "Are any {p} visible?", "Does the camera see {a}?", "{n}?", "Is there {a} in this frame?",
+            "[Can|Could|Will] you [tell me|say|check] [if|whether] there [is {a}|are any {p}]?",
+            "I [want|would like|need] to know [if|whether] [there is {a}|{a} is there|you see {a}].",
+            "[Tell me|Say|Check|Find out|Look] [if|whether] [there is {a}|there are {p}|you see {a}|{a} is visible|any {p} are there].",
+            "[Is|Was] there {a} [anywhere|in sight|somewhere|around|on camera|present]?",
+            "[Does|Did] the <picture> [have|contain|include] [{a}|any {p}]?",
+            "[Do|Can] you [find|spot|detect|notice|recognize|make out] [{a}|any {p}]?",
+            "[Have|Do] you [seen|see] {a} [there|anywhere|in it]?",
+            "[Are|Were] there [any|some] {p} [around|in sight|there|here|in the <picture>|present]?",
+            "[Does|Would] {a} [appear|show up|occur] [in the <picture>|here|there]?",
+            "[I think|I guess|It seems] there is {a} [here|there|in the <picture>], [correct|is that true|yes or no]?",
+            "Is {a} [present|to be seen|detected|in sight|found here]?",
+            "[Does|Can] [one|anybody] see {a} [here|there|in the <picture>]?",
+            "[There is|We have|You see] {a} [here|there|in the <picture>]: [yes or no|true or false|is that so]?",
+            "Do we [have|see|find] [{a}|any {p}] [here|there|in the <picture>]?",
+            "Any [sign of {a}|{n} around|{n} there|{n} in sight|{p} around]?",
+            "[Do|Can] you see [even one {n}|a single {n}|at least one {n}|one or more {p}]?",
+            "Is [at least one {n}|a single {n}] [visible|there|in the <picture>]?",
+            "[Anything like {a}|Something like {a}] [here|there|in the <picture>]?",
             HELD_OUT, "Could you tell me whether there is {a}?", "Would you say that there is {a} in this picture?",
             "Have you got {a} in view?"]
 PERSON = ["Is anybody there?", "Is anyone there?", "Is there anybody?", "Is somebody there?", "Do you see anyone?",
           "Is there anyone in the picture?", "Can you see anybody?", "Is someone here?", "Are people present?",
-          "Is a human visible?", "Does the camera see anybody?", HELD_OUT, "Is there a soul to be seen?",
+          "Is a human visible?", "Does the camera see anybody?",
+          "[Do|Can] you [see|find|spot|notice|detect] [anybody|anyone|somebody|someone|people|a human]?",
+          "[Is|Are] [there any people|people|any humans] [here|there|visible|in the <picture>|in sight]?",
+          "[Can|Could] you [tell me|say] [if|whether] [anybody|anyone|somebody] is [here|there|visible|present]?",
+          "[Tell me|Check|Say] [if|whether] [anyone|anybody|somebody] is [there|present|in the <picture>].",
+          "[Has|Have] [anybody|somebody|people] [come|arrived|appeared]?",
+          "Is [anybody|anyone|somebody|someone] [in sight|in view|present|on camera|in the <picture>|visible|standing there]?",
+          "[Does|Did] [anybody|someone|a person] [appear|show up] [here|there|in the <picture>]?",
+          "Is [a person|a human being|any human] [there|present|to be seen|in sight]?",
+          "I want to know [if|whether] [someone|anybody] is [there|here].",
+          "[Any people|Anybody|Anyone|Somebody|Any humans] [here|there|in sight|in the <picture>]?",
+          HELD_OUT, "Is there a soul to be seen?",
           "Is anyone around?"]
 COLOUR = ["What color is the {n}?", "What colour is the {n}?", "What is the color of the {n}?",
           "Which color is the {n}?", "What is the colour of the {n}?", "Color of the {n}?",
           "Which colour does the {n} have?", "The {n} is what color?", "What color does the {n} have?",
           "Which color has the {n}?", "Tell me the color of the {n}.", "What's the color of the {n}?",
+          "[Of what|What] [color|colour] is that {n}?",
+          "[What|Which] [color|colour] [is|has] the {n} [here|there|in the <picture>|we see|you see]?",
+          "[Tell me|Say|I want to know] [what|which] [color|colour] the {n} [is|has].",
+          "[Can|Could] you tell me [the color|the colour] of the {n}?",
+          "[Can|Could] you [tell me|say] [what|which] [color|colour] the {n} [is|has]?",
+          "[What|Which] [color|colour] [would you say|do you think] the {n} [is|has]?",
+          "The [color|colour] of the {n} is [what|which]?", "The {n} has [what|which] [color|colour]?",
+          "How would you describe the [color|colour] of the {n}?",
+          "[Describe|Give me|Say|State|Find] the [color|colour] of the {n}.",
+          "How does the {n} look, [what|which] [color|colour] [is it|has it]?",
+          "[Which|What] [color|colour] [do you see on|can be seen on|does one see on] the {n}?",
+          "[What|Which] is the {n}'s [color|colour]?", "{n} [color|colour]?",
+          "[How about|And|What about] the [color|colour] of the {n}?", "The {n}: [what|which] [color|colour]?",
+          "[What|Which] [paint|tone|hue] [has|is] the {n}?", "I would like to know the [color|colour] of the {n}.",
+          "Is the {n} red, blue, or what [color|colour] is it?",
+          "[Please name|Tell me about] the {n}'s [color|colour].",
           HELD_OUT, "In what color is the {n}?", "Name the color of the {n}.", "How is the {n} colored?"]
 COLOURS = ["What color are the {p}?", "What colour are the {p}?", "Which color are the {p}?", "What is the color of the {p}?",
            "Which color do the {p} have?", "The {p} are what color?", "Color of the {p}?", "What's the color of the {p}?",
-           "What color do the {p} have?", "Tell me the color of the {p}.", HELD_OUT, "In what color are the {p}?",
+           "What color do the {p} have?", "Tell me the color of the {p}.",
+           "[What|Which] [color|colour] [is|has] each of the {p}?",
+           "[Tell me|Say|I want to know] [what|which] [color|colour] the {p} [are|have].",
+           "[Can|Could] you [tell me|say] [what|which] [color|colour] the {p} [are|have]?",
+           "[Describe|Give me|State] the [color|colour] of the {p}.",
+           "[What|Which] [color|colour] [would you say|do you think] the {p} are?",
+           "The {p} have [what|which] [color|colour]?", "The [color|colour] of the {p} is [what|which]?",
+           "How would you describe the [color|colour] of the {p}?",
+           "[All|Those|These] {p} are [what|which] [color|colour]?", "The {p}: [what|which] [color|colour]?",
+           HELD_OUT, "In what color are the {p}?",
            "Name the color of the {p}."]
 CLOTHES = ["What color does the {n} wear?", "What color is the {n} wearing?", "What color are the {n}'s clothes?",
            "Which color are the clothes of the {n}?", "What colour does the {n} wear?", "What color is the {n} dressed in?",
            "What is the color of the {n}'s clothes?", "Which colour does the {n} wear?", "What color are the clothes of the {n}?",
-           "What colour is the {n} wearing?", HELD_OUT, "Which color is the {n} dressed in?"]
+           "What colour is the {n} wearing?",
+           "[Tell me|Say|I want to know] [what|which] [color|colour] the {n} [wears|is wearing|has on].",
+           "[What|Which] [color|colour] [has|does] the {n} [on|have on]?",
+           "The {n} [wears|has on|is in] [what|which] [color|colour]?",
+           "[Can|Could] you [tell me|say] [what|which] [color|colour] the {n} [wears|is wearing]?",
+           "How would you describe the [color|colour] of the {n}'s [clothes|clothing|outfit|dress]?",
+           "[Describe|Give me|State] the [color|colour] of the {n}'s [clothes|clothing|outfit].",
+           "The clothes of the {n} are [what|which] [color|colour]?",
+           "[What|Which] [color|colour] [is|are] the [clothing|clothes|outfit] of the {n}?",
+           "How is the {n} dressed, in [what|which] [color|colour]?",
+           "[What|Which] [color|colour] do you see on the {n}?",
+           HELD_OUT, "Which color is the {n} dressed in?"]
 CHECK = ["Is the {n} {c}?", "Is the {n} {c} in color?", "Is the color of the {n} {c}?", "Does the {n} look {c}?",
          "Is it true that the {n} is {c}?", "Is the {n} colored {c}?", "The {n} is {c}, yes or no?",
          "Is the {n} of {c} color?", "Would you call the {n} {c}?", "Is {c} the color of the {n}?",
+         "[Can|Could] you [tell me|say|check] [if|whether] the {n} is {c}?",
+         "[Tell me|Check|Say|I want to know] [if|whether] the {n} is {c}.",
+         "[Do you think|Would you say|Do you agree] [that |]the {n} is {c}?", "[Do|Can] you see that the {n} is {c}?",
+         "[Is|Was] that {n} {c}?", "The {n}, is it {c}?", "Does the {n} [seem|appear|seem to be|appear to be] {c}?",
+         "[I think|I guess] the {n} is {c}, [correct|is that true]?",
+         "Is [what we see of|the color of|the colour of] the {n} {c}?", "Is the {n} [painted|shown in|made in] {c}?",
+         "Does {c} describe the {n}?", "[True or false|Yes or no]: the {n} is {c}?",
          HELD_OUT, "Does the {n} have the color {c}?"]
 COUNT = ["How many {p} are there?", "How many {p} are in the picture?", "How many {p} do you see?", "Count the {p}.",
          "How many {p}?", "What is the number of {p}?", "How many {p} can you see?", "How many {p} are in the image?",
          "How many {p} are visible?", "Number of {p}?", "How many {p} are here?", "Tell me how many {p} there are.",
-         "How many {p} does the camera see?", HELD_OUT, "What number of {p} is there?", "How many {p} can be counted?",
+         "How many {p} does the camera see?",
+         "[Tell me|Say|I want to know|Find out] how many {p} [are there|there are|are visible|you see|you can see|are in the <picture>].",
+         "[Can|Could] you [tell me|say] how many {p} [there are|you see|are there|are visible]?",
+         "[Can|Could|Will] you count the {p}?", "[Count|Number|Total|Sum] of {p}?",
+         "How many {p} [do we have|can one see|does the <picture> show|are shown|appear|have you found|did you find|are in sight|are in view|are on camera] [here|there|]?",
+         "[What|Which] [is|was] the [total|total number|amount] of {p} [here|there|in the <picture>|]?",
+         "[Please count|Count up|Count all|Count all the] {p} [here|there|in the <picture>|you see].",
+         "How large is the number of {p}?", "The <picture> [shows|has|contains] how many {p}?",
+         "There are how many {p}?", "{p}: how many [are there|of them|]?", "[And|So|Now] how many {p}?",
+         "The number of {p} is [what|how large]?", "[Do you know|Do you see] how many {p} there are?",
+         HELD_OUT, "What number of {p} is there?", "How many {p} can be counted?",
          "Give me the count of {p}."]
 WEARING = ["Is {x} wearing {a}?", "Does {x} wear {a}?", "Does {x} have {a} on?", "Is {x} with {a}?",
            "Has {x} got {a} on?", "Is {x} dressed with {a}?", "Is {a} worn by {x}?", "Can you see {a} on {x}?",
-           "Is there {a} on {x}?", "Does {x} have {a}?", HELD_OUT, "Would you say that {x} wears {a}?"]
+           "Is there {a} on {x}?", "Does {x} have {a}?",
+           "[Can|Could] you [tell me|say|check] [if|whether] {x} [wears|is wearing|has] {a}?",
+           "[Tell me|Check|Say|I want to know] [if|whether] {x} [wears|is wearing|has on|has] {a}.",
+           "[Do you think|Do you see] [that |]{x} [wears|is wearing|has] {a}?",
+           "[I think|I guess] {x} [wears|has] {a}, correct?", "Do you [see|find|notice] {a} on {x}?",
+           "{x} [wears|is wearing|has on] {a}, [yes or no|true or false]?",
+           "Is {x} [in|dressed in|seen with|shown with] {a}?", "Has {x} put on {a}?",
+           HELD_OUT, "Would you say that {x} wears {a}?"]
 ANYONE_WEARING = ["Is anyone wearing {a}?", "Is there a person wearing {a}?", "Is there somebody with {a}?",
                   "Does anyone wear {a}?", "Is there a person with {a}?", "Do you see anyone wearing {a}?",
                   "Does somebody wear {a}?", "Is someone wearing {a}?", "Is there anybody in {a}?",
-                  "Are there people wearing {p}?", HELD_OUT, "Can you see a person who wears {a}?"]
+                  "Are there people wearing {p}?",
+                  "[Can|Could] you [tell me|say|check] [if|whether] [anyone|somebody|a person] [wears|is wearing|has] {a}?",
+                  "[Tell me|Check|Say|I want to know] [if|whether] [anyone|somebody|a person] [wears|is wearing|has] {a}.",
+                  "[Do|Can] you [find|see|spot] [anybody|someone|people] [wearing|with|in] {a}?",
+                  "Does [anybody|anyone|somebody|a person] have {a} on?",
+                  "Is {a} worn by [anybody|anyone|somebody|a person]?",
+                  "[Anyone|Anybody|Somebody] [wearing|with|in] {a}?",
+                  "Are [people|any people] [wearing|with|in] {p}?",
+                  "Is [a person|any person] [with|in|wearing] {a} [there|here|visible|in the <picture>]?",
+                  HELD_OUT, "Can you see a person who wears {a}?"]
 HOLDING = ["Is {x} holding {a}?", "Does {x} hold {a}?", "Is {x} carrying {a}?", "Does {x} carry {a}?",
            "Has {x} got {a} in the hand?", "Does {x} have {a} in the hand?", "Is {a} held by {x}?",
-           "Is {x} with {a}?", "Is {a} carried by {x}?", "Can you see {x} holding {a}?", HELD_OUT,
+           "Is {x} with {a}?", "Is {a} carried by {x}?", "Can you see {x} holding {a}?",
+           "[Can|Could] you [tell me|say|check] [if|whether] {x} [holds|is holding|carries|is carrying] {a}?",
+           "[Tell me|Check|Say|I want to know] [if|whether] {x} [holds|is holding|carries|is carrying] {a}.",
+           "[Do you think|Do you see] [that |]{x} [holds|is holding|carries] {a}?",
+           "{x} [holds|carries|is holding] {a}, [yes or no|true or false|correct]?",
+           "Do you see {a} [in the hand|in the hands] of {x}?", "Is there {a} in [the hand|the hands] of {x}?",
+           "Has {x} [taken|grabbed|picked up] {a}?",
+           HELD_OUT,
            "Does {x} have hold of {a}?"]
 WHAT_HELD = ["What is {x} holding?", "What does {x} hold?", "What is {x} carrying?", "What does {x} carry?",
              "What has {x} in the hand?", "What does {x} have in the hand?", "What is in the hand of {x}?",
-             "What thing is {x} holding?", "What is held by {x}?", "Which thing does {x} hold?", HELD_OUT,
+             "What thing is {x} holding?", "What is held by {x}?", "Which thing does {x} hold?",
+             "[Can|Could] you [tell me|say] what {x} [holds|is holding|carries|is carrying]?",
+             "[Say|I want to know] what {x} [holds|is holding|carries|is carrying|has in the hand].",
+             "{x} [holds|carries|is holding|is carrying] what?",
+             "What [object|thing|item] [does {x} hold|does {x} carry|is {x} carrying]?",
+             "What [do you see|is] in the [hand|hands] of {x}?", "What [is|was] [taken|carried|held] by {x}?",
+             "What is the [thing|object] that {x} [holds|carries]?",
+             HELD_OUT,
              "Tell me what {x} is holding."]
 
 WHERE = ["Where is {x}?", "Where is {x} in the picture?", "Where do you see {x}?", "In which part is {x}?",
          "Is {x} on the left, in the middle or on the right?", "Where in the image is {x}?",
          "Where can {x} be seen?", "Where's {x}?", "Which part of the picture has {x}?", "Left, middle or right: where is {x}?",
-         "Where exactly is {x}?", HELD_OUT, "In what part of the frame is {x}?", "Tell me where {x} is."]
+         "Where exactly is {x}?",
+         "[Can|Could] you [tell me|say|show me] where {x} is?",
+         "[I want to know|Say|Find out|Show me] where {x} [is|stands|is located].",
+         "[In|On] [which|what] [side|part|area] [of the <picture> |]is {x}?",
+         "Where [do we find|would I find|did you see|can I see|can one find|can we see] {x}?",
+         "[Find|Locate|Point out] {x}.", "[What|Which] is the [place|position|location] of {x}?",
+         "Where in the <picture> [is|do you see|can you find] {x}?", "{x} is where?",
+         "{x}: where [is that|in the <picture>|is it]?",
+         "Is {x} [left, right or in the middle|in the middle, left or right|right, left or in the middle]?",
+         "[Give me|Tell me|Say] the [position|place|location] of {x}.",
+         "[At|In] [which|what] [position|place] [is|do you see] {x}?",
+         "[Which|What] side is {x} on, or is it in the middle?",
+         HELD_OUT, "In what part of the frame is {x}?", "Tell me where {x} is."]
 SIDE = ["Is {x} on the left or on the right?", "Is {x} on the left or the right side?", "On which side is {x}, left or right?",
         "Which side is {x} on?", "On what side of the picture is {x}?", "Is {x} left or right?",
         "Is {x} in the left half or in the right half?", "On which side do you see {x}?", "Which side has {x}?",
-        "{x}: left or right?", HELD_OUT, "To which side is {x}?"]
+        "{x}: left or right?",
+        "[Can|Could] you [tell me|say] [if|whether] {x} is on the left or [on |]the right?",
+        "[Tell me|Say|I want to know] [if|whether] {x} is [left or right|on the left or on the right|on the right or on the left].",
+        "[Tell me|Say|I want to know] [which|what] side {x} is on.",
+        "Left or right: [where is {x}|which side is {x} on|where do you see {x}]?",
+        "Is {x} on the right or [on |]the left?",
+        "Is {x} [right or left|to the left or to the right|to the right or to the left]?",
+        "{x} is on [which|what] side?", "[In|On] [which|what] [half|side] [of the <picture> |]is {x}, left or right?",
+        "Do you see {x} [on the left or on the right|left or right|in the left or in the right half]?",
+        HELD_OUT, "To which side is {x}?"]
 IS_SIDE = ["Is {x} on the {s}?", "Is {x} on the {s} side?", "Is {x} in the {s} half?", "Do you see {x} on the {s}?",
            "Is {x} at the {s}?", "Is {x} on the {s} side of the picture?", "Does the {s} half show {x}?",
-           "Can {x} be seen on the {s}?", "Is {x} to the {s}?", "Is {x} on the {s} of the image?", HELD_OUT,
+           "Can {x} be seen on the {s}?", "Is {x} to the {s}?", "Is {x} on the {s} of the image?",
+           "[Can|Could] you [tell me|say|check] [if|whether] {x} is on the {s}?",
+           "[Tell me|Check|Say|I want to know] [if|whether] {x} is [on the {s}|on the {s} side|to the {s}].",
+           "[Do you think|Do you see that|Is it true that] {x} is on the {s}?",
+           "Is the [place|position] of {x} [on the {s}|on the {s} side]?",
+           "{x} is on the {s}, [yes or no|true or false|correct]?",
+           "Is it the {s} side [where {x} is|that {x} is on]?",
+           "Is {x} [located|found|placed|standing|shown|visible] on the {s} [side|]?",
+           "Is {x} in the {s} part [of the <picture>|]?", "Do you find {x} [on|in] the {s} [side|half|part]?",
+           HELD_OUT,
            "Would you find {x} on the {s}?"]
 ANY_SIDE = ["Is there {a} on the {s}?", "Is there {a} on the {s} side?", "Do you see {a} on the {s}?",
             "Is {a} on the {s}?", "Are there any {p} on the {s}?", "Is there {a} in the {s} half?",
             "Any {p} on the {s}?", "Is there {a} at the {s}?", "Can you see {a} on the {s}?",
-            "Is there {a} on the {s} of the picture?", HELD_OUT, "Does the {s} part of the picture have {a}?"]
+            "Is there {a} on the {s} of the picture?",
+            "[Can|Could] you [tell me|say|check] [if|whether] there [is {a}|are {p}] on the {s}?",
+            "[Tell me|Check|Say|I want to know] [if|whether] [there is {a}|there are {p}|you see {a}] on the {s}.",
+            "[Do|Can] you [find|spot|see] [{a}|any {p}] [on|in] the {s} [side|half|part]?",
+            "Are there [any |some |]{p} [on|in] the {s} [side|half|part]?",
+            "On the {s}, [is there {a}|are there any {p}|do you see {a}]?",
+            "Does the {s} [half|side] [have|contain|show] [{a}|any {p}]?",
+            "[Is|Are] [{a}|any {p}] [visible|to be seen|found|there] on the {s} [side|]?",
+            "{a} on the {s}, [yes or no|is that there|true or false]?", "The {s} side: is there {a}?",
+            HELD_OUT, "Does the {s} part of the picture have {a}?"]
 BESIDE = ["Is {x} to the left or to the right of {y}?", "Is {x} on the left or on the right of {y}?",
           "Is {x} left or right of {y}?", "On which side of {y} is {x}?", "Where is {x}, left or right of {y}?",
           "Is {x} to the left or the right of {y}?", "Seen from here, is {x} left or right of {y}?",
           "Left or right of {y}: where is {x}?", "Which side of {y} is {x} on?", "On what side of {y} is {x}, left or right?",
+          "[Can|Could] you [tell me|say] [if|whether] {x} is [left or right|to the left or right|on the left or right] of {y}?",
+          "[Tell me|Say|I want to know] [if|whether] {x} is [left or right|to the left or to the right] of {y}.",
+          "[Tell me|Say|I want to know] [which|on which|on what] side of {y} {x} is.",
+          "[Which|What] side of {y} [has|shows] {x}?", "{x} is on [which|what] side of {y}?",
+          "Compared to {y}, is {x} [left or right|on the left or on the right]?",
+          "Is {x} [right or left|to the right or to the left|on the right or on the left] of {y}?",
+          "Relative to {y}, [on which side|where] is {x}, [left or right|right or left]?",
+          "{x} and {y}: is the first [left or right|on the left or on the right] of the second?",
+          "[Where|On which side] do you see {x}, left or right of {y}?",
           HELD_OUT, "To which side of {y} is {x}?"]
 IS_BESIDE = ["Is {x} to the {s} of {y}?", "Is {x} {s} of {y}?", "Is {x} on the {s} of {y}?",
              "Is {x} on the {s} side of {y}?", "Do you see {x} to the {s} of {y}?", "Is {x} further {s} than {y}?",
              "Is {x} more to the {s} than {y}?", "Can {x} be seen {s} of {y}?", "Does {x} stand {s} of {y}?",
-             "Is {x} at the {s} of {y}?", HELD_OUT, "Would you say that {x} is {s} of {y}?"]
+             "Is {x} at the {s} of {y}?",
+             "[Can|Could] you [tell me|say|check] [if|whether] {x} is [{s}|to the {s}|on the {s}] of {y}?",
+             "[Tell me|Check|Say|I want to know] [if|whether] {x} is [{s}|to the {s}|on the {s}] of {y}.",
+             "[Do you think|Do you see|Is it true] that {x} is [{s}|to the {s}|on the {s}] of {y}?",
+             "{x} is [{s}|to the {s}|on the {s} side] of {y}, [yes or no|true or false|correct]?",
+             "Is {x} [located|found|placed|shown|standing] [{s}|to the {s}|on the {s} side] of {y}?",
+             "Compared to {y}, is {x} [more to the {s}|further {s}|on the {s}]?",
+             "[Seen from here|From here], is {x} {s} of {y}?", "Do you [find|see] {x} on the {s} side of {y}?",
+             HELD_OUT, "Would you say that {x} is {s} of {y}?"]
 DEPTH = ["Is {x} in front of or behind {y}?", "Is {x} in front of {y} or behind it?", "Is {x} behind or in front of {y}?",
          "Where is {x}, in front of or behind {y}?", "Behind or in front of {y}: where is {x}?",
          "Is {x} before or behind {y}?", "Is {x} in front of {y}, or behind?", "In front of or behind {y}: where is {x}?",
-         "Does {x} stand in front of or behind {y}?", "Seen from here, is {x} in front of or behind {y}?", HELD_OUT,
+         "Does {x} stand in front of or behind {y}?", "Seen from here, is {x} in front of or behind {y}?",
+         "[Can|Could] you [tell me|say] [if|whether] {x} is in front of {y} or behind [it|]?",
+         "[Tell me|Say|I want to know] [if|whether] {x} is [in front of or behind|behind or in front of] {y}.",
+         "Is {x} behind {y} or in front [of it|]?",
+         "Compared to {y}, is {x} [in front or behind|behind or in front]?",
+         "Do you see {x} [in front of or behind|behind or in front of] {y}?",
+         "{x}: [in front of or behind|behind or in front of] {y}?",
+         "Is {x} [placed|located|standing] [in front of or behind|behind or in front of] {y}?",
+         "Which is it: is {x} [in front of or behind|behind or in front of] {y}?",
+         HELD_OUT,
          "Would you say that {x} is in front of {y} or behind?"]
 IS_FRONT = ["Is {x} in front of {y}?", "Is {x} nearer than {y}?", "Is {x} closer than {y}?",
             "Is {x} closer to the camera than {y}?", "Does {x} stand in front of {y}?", "Is {x} before {y}?",
             "Do you see {x} in front of {y}?", "Is {x} nearer to us than {y}?", "Can {x} be seen in front of {y}?",
-            "Is {x} less far away than {y}?", HELD_OUT, "Would you say that {x} is in front of {y}?"]
+            "Is {x} less far away than {y}?",
+            "[Can|Could] you [tell me|say|check] [if|whether] {x} is [in front of|closer than|nearer than] {y}?",
+            "[Tell me|Check|Say|I want to know] [if|whether] {x} is [in front of|closer than|nearer than] {y}.",
+            "[Do you think|Do you see|Is it true] that {x} is [in front of|closer than|nearer than] {y}?",
+            "{x} is in front of {y}, [yes or no|true or false|correct]?",
+            "Compared to {y}, is {x} [closer|nearer|in front]?",
+            "Is {x} [located|found|placed|shown] in front of {y}?",
+            "Is {x} [nearer to|closer to] the [camera|lens|viewer] than {y}?",
+            "Is {x} the [closer|nearer] one, compared to {y}?",
+            HELD_OUT, "Would you say that {x} is in front of {y}?"]
 IS_BEHIND = ["Is {x} behind {y}?", "Is {x} further away than {y}?", "Is {x} farther than {y}?",
              "Is {x} further from the camera than {y}?", "Does {x} stand behind {y}?", "Is {x} at the back of {y}?",
              "Do you see {x} behind {y}?", "Is {x} more distant than {y}?", "Can {x} be seen behind {y}?",
-             "Is {x} less near than {y}?", HELD_OUT, "Would you say that {x} is behind {y}?"]
+             "Is {x} less near than {y}?",
+             "[Can|Could] you [tell me|say|check] [if|whether] {x} is [behind|further away than|farther than] {y}?",
+             "[Tell me|Check|Say|I want to know] [if|whether] {x} is [behind|further away than|farther than] {y}.",
+             "[Do you think|Do you see|Is it true] that {x} is [behind|further away than|farther than] {y}?",
+             "{x} is behind {y}, [yes or no|true or false|correct]?",
+             "Compared to {y}, is {x} [further away|farther|behind]?",
+             "Is {x} [located|found|placed|shown] behind {y}?",
+             "Is {x} [further from|farther from] the [camera|lens|viewer] than {y}?",
+             HELD_OUT, "Would you say that {x} is behind {y}?"]
 WHAT_ON = ["What is on {x}?", "What do you see on {x}?", "What stands on {x}?", "What lies on {x}?",
            "What is on top of {x}?", "Which thing is on {x}?", "What thing is on {x}?", "What has {x} on it?",
-           "What can be seen on {x}?", "What is there on {x}?", HELD_OUT, "Tell me what is on {x}."]
+           "What can be seen on {x}?", "What is there on {x}?",
+           "[Can|Could] you [tell me|say] what [is|stands|lies] on {x}?",
+           "[Say|I want to know] what [is|stands|lies|you see] on {x}.",
+           "What [object|thing] [is|stands|lies|do you see] on {x}?", "On {x} there is what?",
+           "What [did somebody put|has been put|was put] on {x}?",
+           "What [do you find|can you find|can you see|is found] on [top of |]{x}?",
+           HELD_OUT, "Tell me what is on {x}."]
 
 POSTURE = ["Is {x} {q} or {r}?", "Is {x} {r} or {q}?", "Which is it: is {x} {q} or {r}?", "{q} or {r}: what is {x} doing?",
            "Do you see {x} {q} or {r}?", "Would you say {x} is {q} or {r}?", "What does {x} do, {q} or {r}?",
-           "{x}: {q} or {r}?", "Is {x} {q}, or {r}?", "Is it {q} or {r} that {x} is?", HELD_OUT,
+           "{x}: {q} or {r}?", "Is {x} {q}, or {r}?", "Is it {q} or {r} that {x} is?",
+           "[Could you say|Can you say|Could you see] [if|whether] {x} is [{q} or {r}|{r} or {q}]?",
+           "[Tell me|Say|I want to know] [if|whether] {x} is [{q} or {r}|{r} or {q}].",
+           "Do you think [that |]{x} is [{q} or {r}|{r} or {q}]?", "What is {x} doing, [{q} or {r}|{r} or {q}]?",
+           "{r} or {q}: [which is it for {x}|what does {x} do|what is {x} doing]?",
+           "Which is true: {x} is [{q} or {r}|{r} or {q}]?", "{x} is [{q} or {r}|{r} or {q}]?",
+           HELD_OUT,
            "Can you tell whether {x} is {q} or {r}?"]
 DOING = ["What is {x} doing?", "What does {x} do?", "What's {x} doing?", "In which posture is {x}?",
          "What is the posture of {x}?", "Is {x} standing, sitting or lying?", "How is {x} posed?",
          "Standing, sitting or lying: what is {x} doing?", "What do you see {x} doing?", "Which pose has {x}?",
+         "[Can|Could] you [tell me|say] what {x} is doing?",
+         "[Say|I want to know|Describe] what {x} [is doing|does].", "{x} is doing what?",
+         "How [does {x} stand or sit|is {x} positioned|is {x} placed]?",
+         "Is {x} [sitting, standing or lying|lying, sitting or standing]?",
+         "[Which|What] [pose|position] [is {x} in|does {x} take|has {x} taken]?",
+         "[Tell me|Say|Describe|Give me] the [posture|pose] of {x}.",
+         "[In|With] [what|which] [pose|position|posture] [is|do you see] {x}?",
+         "What [activity|action] is {x} [doing|at]?", "What [can you see|do we see] {x} doing?",
          HELD_OUT, "Tell me what {x} is doing.", "What posture does {x} have?"]
 IS_POSTURE = ["Is {x} {q}?", "Do you see {x} {q}?", "Is it true that {x} is {q}?", "Can you see {x} {q}?",
               "{x} is {q}, yes or no?", "Would you say that {x} is {q}?", "Does the picture show {x} {q}?",
-              "Is {x} {q} here?", "Is {x} {q} in the picture?", "Does it look like {x} is {q}?", HELD_OUT,
+              "Is {x} {q} here?", "Is {x} {q} in the picture?", "Does it look like {x} is {q}?",
+              "[Can|Could] you [tell me|say|check] [if|whether] {x} is {q}?",
+              "[Tell me|Check|Say|I want to know] [if|whether] {x} is {q}.", "Do you think [that |]{x} is {q}?",
+              "[I think|I guess] {x} is {q}, [correct|is that true]?", "Is {x} [shown|seen|just] {q}?",
+              "Does {x} [seem to be|appear to be] {q}?", "Is {q} what {x} is doing?",
+              "Do [we|you] [have|see|find] {x} {q} [there|here]?",
+              HELD_OUT,
               "Have we got {x} {q}?"]
 ANYONE_POSTURE = ["Is anyone {q}?", "Is somebody {q}?", "Is there a person {q}?", "Do you see anyone {q}?",
                   "Is there anybody {q}?", "Are there people {q}?", "Can you see a person {q}?",
-                  "Is a person {q} there?", "Does the picture show anyone {q}?", "Anyone {q}?", HELD_OUT,
+                  "Is a person {q} there?", "Does the picture show anyone {q}?", "Anyone {q}?",
+                  "[Can|Could] you [tell me|say|check] [if|whether] [anyone|somebody|a person] is {q}?",
+                  "[Tell me|Check|Say|I want to know] [if|whether] [anyone|somebody|a person] is {q}.",
+                  "[Do|Can] you [see|spot|notice] [anybody|somebody|someone|people] {q}?",
+                  "Are [people|any people] {q} [there|here|in the <picture>|]?",
+                  "Is [anybody|someone|a person] {q} [here|there|in the <picture>|somewhere]?",
+                  "[Anybody|Somebody|People] {q}?", "Does [anybody|somebody] [appear|seem] to be {q}?",
+                  HELD_OUT,
                   "Could you find anyone {q}?"]
 
 PLACE = ["What kind of place is this?", "What place is this?", "Where is this?", "Where was this taken?",
          "Which place does the picture show?", "What type of place is it?", "Which kind of scene is this?",
          "What is this place?", "Where are we?", "What kind of scene is this?", "What place does the camera see?",
+         "[Can|Could] you [tell me|say] [what kind of place|what place|where] this is?",
+         "[Tell me|Say|I want to know] [what kind of place|what place|where] this is.",
+         "What [kind|type|sort] of [place|area|location|scene] [is it|is shown|does the <picture> show|do we see]?",
+         "[Which|What] [location|area|place] is [this|it|that|shown|seen]?", "Where is the camera?",
+         "Where [was|is] this <picture> taken?", "What is the [place|location|setting] [here|]?",
+         "What does the place look like, [what|which] [kind|type] is it?",
+         "This is [what|which] [kind of place|place|location]?",
+         "[In|At] [what|which] [place|location] [are we|is this|was this taken]?",
+         "[Name|Describe|Give me] the [place|location].",
          HELD_OUT, "What sort of place do you see?", "In what kind of place is the camera?"]
 IS_PLACE = ["Is this {a}?", "Is it {a}?", "Does the picture show {a}?", "Is the picture taken in {a}?", "Are we in {a}?",
             "Is the place {a}?", "Does this look like {a}?", "Is that {a}?", "Is the camera in {a}?",
-            "Would you call this place {a}?", HELD_OUT, "Could this be {a}?"]
+            "Would you call this place {a}?",
+            "[Can|Could] you [tell me|say|check] [if|whether] this is {a}?",
+            "[Tell me|Check|Say|I want to know] [if|whether] this is {a}.", "Do you think [that |]this is {a}?",
+            "[I think|I guess] this is {a}, [correct|is that true]?",
+            "Is [the scene|the picture|it all] [at|in|of] {a}?", "[Do we|Do you] see {a} [here|in the <picture>|]?",
+            "Was this taken [in|at] {a}?", "Is what [you see|we see|is shown] {a}?",
+            "Does the <picture> look like {a}?",
+            HELD_OUT, "Could this be {a}?"]
 PLACE_OR = ["Is this {a} or {b}?", "Is it {a} or {b}?", "Does the picture show {a} or {b}?", "Are we in {a} or in {b}?",
             "What is this, {a} or {b}?", "Which is it: {a} or {b}?", "Is the place {a} or {b}?",
-            "Does this look like {a} or {b}?", "Was this taken in {a} or in {b}?", "Is that {a} or {b}?", HELD_OUT,
+            "Does this look like {a} or {b}?", "Was this taken in {a} or in {b}?", "Is that {a} or {b}?",
+            "[Can|Could] you [tell me|say] [if|whether] this is {a} or {b}?",
+            "[Tell me|Say|I want to know] [if|whether] this is {a} or {b}.", "Do you think this is {a} or {b}?",
+            "[Do we|Do you] see {a} or {b}?", "{a} or {b}: [what is this|which is it|where is this]?",
+            "Is the <picture> of {a} or of {b}?", "Where [is this|are we], in {a} or in {b}?",
+            "Is the camera in {a} or in {b}?",
+            HELD_OUT,
             "Which one do you see, {a} or {b}?"]
 INDOORS = ["Is this indoors or outdoors?", "Is it indoors or outdoors?", "Is the scene indoors or outdoors?",
            "Indoors or outdoors?", "Is the camera indoors or outdoors?", "Was this taken indoors or outdoors?",
            "Outdoors or indoors?", "Is this place indoors or outdoors?", "Are we indoors or outdoors?",
-           "Is the picture taken outdoors or indoors?", HELD_OUT, "Would you say indoors or outdoors?"]
+           "Is the picture taken outdoors or indoors?",
+           "[Can|Could] you [tell me|say] [if|whether] this is [indoors or outdoors|outdoors or indoors]?",
+           "[Tell me|Say|I want to know] [if|whether] [it|this] is [indoors or outdoors|outdoors or indoors].",
+           "Do you think [it|this] is [indoors or outdoors|outdoors or indoors]?",
+           "Is [this|it] an indoor or [an |]outdoor [scene|place|<picture>]?", "Is [this|it] inside or outside?",
+           "Inside or outside?", "[Are we|Is the camera] [inside or outside|outside or inside]?",
+           "What is it, [indoors or outdoors|outdoors or indoors]?",
+           HELD_OUT, "Would you say indoors or outdoors?"]
 IS_INSIDE = ["Is this indoors?", "Is it indoors?", "Is this inside?", "Are we inside a building?", "Is the camera indoors?",
              "Is this inside a building?", "Was this taken indoors?", "Is the scene indoors?", "Is this an indoor scene?",
-             "Is the picture taken inside?", HELD_OUT, "Are we under a roof?"]
+             "Is the picture taken inside?",
+             "[Can|Could] you [tell me|say] [if|whether] this is [indoors|inside]?",
+             "[Tell me|Check|Say|I want to know] [if|whether] [it|this] is [indoors|inside].",
+             "Do you think [it|this] is [indoors|inside]?", "Is this [a room|an interior|in a room|in a building]?",
+             "Are we [indoors|inside|in a room|in a building]?",
+             "Is [the camera|this <picture>] [inside|in a building|in a room]?",
+             "Does this look like [indoors|an interior|a room]?",
+             HELD_OUT, "Are we under a roof?"]
 IS_OUTSIDE = ["Is this outdoors?", "Is it outdoors?", "Is this outside?", "Are we outside?", "Is the camera outdoors?",
               "Is this in the open air?", "Was this taken outdoors?", "Is the scene outdoors?", "Is this an outdoor scene?",
-              "Is the picture taken outside?", HELD_OUT, "Are we out in the open?"]
+              "Is the picture taken outside?",
+              "[Can|Could] you [tell me|say] [if|whether] this is [outdoors|outside]?",
+              "[Tell me|Check|Say|I want to know] [if|whether] [it|this] is [outdoors|outside].",
+              "Do you think [it|this] is [outdoors|outside]?", "Are we [outdoors|outside|under the sky]?",
+              "Is [the camera|this <picture>] [outside|under the sky]?", "Does this look like [outdoors|outside]?",
+              "Is this [outside of a building|under the sky|not in a building]?",
+              HELD_OUT, "Are we out in the open?"]
 TIME = ["What time of day is it?", "Is it day, dusk or night?", "Which time of day is this?", "What time of day does the picture show?",
         "Day, dusk or night?", "What is the time of day?", "When was this taken?", "Is this at day, at dusk or at night?",
-        "What part of the day is it?", "At what time of day was this taken?", HELD_OUT, "Which part of the day do you see?"]
+        "What part of the day is it?", "At what time of day was this taken?",
+        "[Can|Could] you [tell me|say] [what|which] time of day it is?",
+        "[Tell me|Say|I want to know] [what|which] time of day [it|this] is.",
+        "[Tell me|Say|I want to know] [if|whether] it is [day, dusk or night|night, dusk or day].",
+        "Is this [day, dusk or night|night, dusk or day|dusk, day or night]?",
+        "[Which|What] [time of day|part of the day] [is it|is shown|do we see|is it here]?",
+        "Which is it: [day, dusk or night|night, dusk or day]?", "The time of day is [what|which]?",
+        "Do you see [day, dusk or night|night, dusk or day]?",
+        HELD_OUT, "Which part of the day do you see?"]
 DAY_OR_NIGHT = ["Is it day or night?", "Is this by day or by night?", "Day or night?", "Is it night or day?",
                 "Was this taken by day or by night?", "Is this a day or a night scene?", "Do you see day or night?",
-                "Is it day or is it night?", "Does the picture show day or night?", "Night or day?", HELD_OUT,
+                "Is it day or is it night?", "Does the picture show day or night?", "Night or day?",
+                "[Can|Could] you [tell me|say] [if|whether] it is [day or night|night or day]?",
+                "[Tell me|Say|I want to know] [if|whether] [it|this] is [day or night|night or day].",
+                "Do you think it is [day or night|night or day]?", "What is it, [day or night|night or day]?",
+                "Is the <picture> from [the day or the night|day or night]?",
+                "Is it [bright day or dark night|day time or night time|daytime or nighttime]?",
+                HELD_OUT,
                 "Would you say it is day or night?"]
 IS_NIGHT = ["Is it night?", "Is it night time?", "Is it at night?", "Is this at night?", "Is this a night scene?", "Was this taken at night?",
-            "Does the picture show a night?", "Is it nighttime?", "Do we see the night?", "Is it night here?", HELD_OUT,
+            "Does the picture show a night?", "Is it nighttime?", "Do we see the night?", "Is it night here?",
+            "[Can|Could] you [tell me|say] [if|whether] it is night?",
+            "[Tell me|Check|Say|I want to know] [if|whether] [it|this] is night.", "Do you think it is night?",
+            "Is [the scene|the picture|it all] [by|at] night?",
+            "Is it [dark|already night|night now|during the night|in the night]?", "Does it look like night?",
+            "Is this [a picture of the night|by night|during the night]?",
+            HELD_OUT,
             "Has night fallen?"]
 IS_DAY = ["Is it day?", "Is it daytime?", "Is it by day?", "Is this in daylight?", "Is this a day scene?", "Was this taken by day?",
-          "Does the picture show daylight?", "Is there daylight?", "Do we see daylight?", "Is it day here?", HELD_OUT,
+          "Does the picture show daylight?", "Is there daylight?", "Do we see daylight?", "Is it day here?",
+          "[Can|Could] you [tell me|say] [if|whether] it is day?",
+          "[Tell me|Check|Say|I want to know] [if|whether] [it|this] is [day|daytime|daylight].",
+          "Do you think it is [day|daytime]?", "Is [the scene|the picture] by day?",
+          "Is it [light outside|already day|day now|during the day|bright day]?", "Does it look like day?",
+          "Is this [by day|during the day|daytime]?",
+          HELD_OUT,
           "Is it in the daytime?"]
 FOG = ["Is it foggy?", "Is there fog?", "Do you see fog?", "Is the weather foggy?", "Is there any fog?", "Is this in fog?",
-       "Can you see fog?", "Is it a foggy scene?", "Does the picture show fog?", "Fog?", HELD_OUT, "Is the air foggy?"]
+       "Can you see fog?", "Is it a foggy scene?", "Does the picture show fog?", "Fog?",
+       "[Can|Could] you [tell me|say] [if|whether] [there is fog|it is foggy]?",
+       "[Tell me|Check|Say|I want to know] [if|whether] [there is fog|it is foggy].",
+       "Do you think [there is fog|it is foggy]?",
+       "Is [the place|the view|the scene|the street|everything] [foggy|in fog|full of fog]?",
+       "[Is|Was] it [misty|hazy]?", "Any fog [here|there|in the <picture>|]?", "Does it look foggy?",
+       HELD_OUT, "Is the air foggy?"]
 
 TEXT = ["What does the sign say?", "What is written on the sign?", "What is the text on the sign?", "Read the sign.",
         "What does the sign read?", "What is the writing on the sign?", "What word is on the sign?", "Which text is on the sign?",
         "What is on the sign?", "What do you read on the sign?", "What does it say on the sign?", "Tell me the text of the sign.",
+        "[Can|Could] you [tell me|say|read] what [is written|stands] on the sign?",
+        "[Say|I want to know] what [is written on the sign|the sign reads|is on the sign].",
+        "[Can|Could] you read the sign?", "What [word|text] [do you see|can you read|is written] on the sign?",
+        "The sign says what?", "[Read|Give me|Write down] [the text|the word|what is written] on the sign.",
+        "What [words are|text is] [written|shown] there?", "What do the letters [say|on the sign say]?",
         HELD_OUT, "Tell me what the sign says.", "What can be read there?"]
 IS_TEXT = ['Does the sign say "{t}"?', 'Does it say "{t}"?', 'Is "{t}" written on the sign?', 'Is there a sign that says "{t}"?',
            'Does the text say "{t}"?', 'Is the text "{t}"?', 'Do you read "{t}"?', 'Is there a sign with "{t}" on it?',
-           'Is the word on the sign "{t}"?', 'Does the sign read "{t}"?', HELD_OUT, 'Can "{t}" be read on the sign?']
+           'Is the word on the sign "{t}"?', 'Does the sign read "{t}"?',
+           '[Can|Could] you [tell me|say] [if|whether] the sign says "{t}"?',
+           '[Tell me|Check|I want to know] [if|whether] the sign says "{t}".',
+           'Do you think [the sign|it] says "{t}"?', 'Is "{t}" [on|shown on] the sign?',
+           'Do you see [the word |the text |]"{t}"?', 'The sign says "{t}", [yes or no|true or false|correct]?',
+           'Is there the [word|text] "{t}"?',
+           HELD_OUT, 'Can "{t}" be read on the sign?']
 MORE = ["Are there more {p} than {o}?", "Do you see more {p} than {o}?", "Are there more {p} than {o} in the picture?",
         "Is the number of {p} larger than that of {o}?", "More {p} than {o}?", "Can you see more {p} than {o}?",
         "Does the picture show more {p} than {o}?", "Are more {p} than {o} visible?", "Is it true that there are more {p} than {o}?",
-        "Are the {p} more than the {o}?", HELD_OUT, "Do the {p} outnumber the {o}?"]
+        "Are the {p} more than the {o}?",
+        "[Can|Could] you [tell me|say|check] [if|whether] there are more {p} than {o}?",
+        "[Tell me|Check|Say|I want to know] [if|whether] there are more {p} than {o}.",
+        "Do you think [that |]there are more {p} than {o}?",
+        "Is there a [larger|greater|higher] number of {p} than of {o}?", "Are there [fewer|less] {o} than {p}?",
+        "Are {p} more [frequent|common|numerous] than {o}?",
+        "Is the [count|number] of {p} [higher|greater|bigger] than [that of|the number of] {o}?",
+        "Do we [have|see] more {p} than {o}?", "There are more {p} than {o}, [yes or no|true or false|correct]?",
+        "Do the {p} [exceed|beat] the {o} in number?", "Compared to {o}, are there more {p}?",
+        "Have you [found|seen|counted] more {p} than {o}?",
+        HELD_OUT, "Do the {p} outnumber the {o}?"]
 MORE_OR = ["Are there more {p} or more {o}?", "Which are more, the {p} or the {o}?", "What are there more of, {p} or {o}?",
            "Do you see more {p} or more {o}?", "What is more frequent, {p} or {o}?", "More {p} or more {o}?",
            "Which are there more of: {p} or {o}?", "Are more {p} or more {o} in the picture?", "Of what are there more, {p} or {o}?",
-           "Are there more {p} or {o}?", HELD_OUT, "Which do you see more of, {p} or {o}?"]
+           "Are there more {p} or {o}?",
+           "[Can|Could] you [tell me|say] [if|whether] there are more {p} or [more |]{o}?",
+           "[Tell me|Say|I want to know] [if|whether] there are more {p} or [more |]{o}.",
+           "[Tell me|Say|I want to know] [what|which] there are more of, {p} or {o}.",
+           "Do we [have|see] more {p} or [more |]{o}?",
+           "[Which|What] is the larger [group|number], the {p} or the {o}?",
+           "{p} or {o}: [which are more|what are there more of|of which are there more]?",
+           "Which [has|have] the [larger|higher|greater] number, {p} or {o}?",
+           "Have you counted more {p} or more {o}?",
+           HELD_OUT, "Which do you see more of, {p} or {o}?"]
 BIGGER = ["Which looks bigger, {x} or {y}?", "Which is bigger in the picture, {x} or {y}?", "What is larger in the picture, {x} or {y}?",
           "Which takes more of the picture, {x} or {y}?", "Which appears larger, {x} or {y}?", "What looks larger, {x} or {y}?",
           "Which is the bigger one in the image, {x} or {y}?", "What covers more of the image, {x} or {y}?",
-          "Does {x} or {y} look bigger?", "Which seems bigger, {x} or {y}?", HELD_OUT, "Which fills more of the frame, {x} or {y}?"]
+          "Does {x} or {y} look bigger?", "Which seems bigger, {x} or {y}?",
+          "[Can|Could] you [tell me|say] [which|what] [is|looks] [bigger|larger], {x} or {y}?",
+          "[Tell me|Say|I want to know] [which|what] [is|looks] [bigger|larger], {x} or {y}.",
+          "{x} or {y}: [which|what] [is|looks|appears] [bigger|larger]?",
+          "Do you think {x} or {y} [is|looks] [bigger|larger]?",
+          "[Which|What] [has|shows] the [larger|bigger] [area|size|part] [in the <picture>|], {x} or {y}?",
+          "Is {x} or {y} the [bigger|larger] one?", "Compare {x} and {y}: which [is|looks] [bigger|larger]?",
+          "[Which|What] takes up more [space|of the <picture>|room], {x} or {y}?",
+          HELD_OUT, "Which fills more of the frame, {x} or {y}?"]
 NEARER = ["Which is nearer, {x} or {y}?", "Which is closer, {x} or {y}?", "Which is closer to the camera, {x} or {y}?",
           "What is nearer to the camera, {x} or {y}?", "Is {x} or {y} nearer?", "What is closer, {x} or {y}?",
           "Which one is nearest, {x} or {y}?", "Which is nearer to us, {x} or {y}?", "Is {x} or {y} closer to the camera?",
-          "Which is less far away, {x} or {y}?", HELD_OUT, "Which one stands closer, {x} or {y}?"]
+          "Which is less far away, {x} or {y}?",
+          "[Can|Could] you [tell me|say] [which|what] is [nearer|closer], {x} or {y}?",
+          "[Tell me|Say|I want to know] [which|what] is [nearer|closer], {x} or {y}.",
+          "{x} or {y}: [which|what] is [nearer|closer]?", "Do you think {x} or {y} is [nearer|closer]?",
+          "Compare {x} and {y}: which is [nearer|closer]?",
+          "[Which|What] is [in front|nearest|closest|the closer one|the nearer one], {x} or {y}?",
+          "[Which|What] is [nearest|closest] to [us|the camera|the lens], {x} or {y}?",
+          "Which [do you see|is] at the smaller distance, {x} or {y}?",
+          HELD_OUT, "Which one stands closer, {x} or {y}?"]
 
 DESCRIBE = ["Describe the picture.", "Describe the image.", "Describe what you see.", "Describe the scene.", "Caption this.",
             "Give a description of the picture.", "What does the picture show?", "Write a caption.", "Tell me what you see.",
-            "What is going on?", "Describe this frame.", "What does the camera see?", HELD_OUT, "Put the picture into words.",
+            "What is going on?", "Describe this frame.", "What does the camera see?",
+            "[Can|Could] you [describe|summarize|explain] [the <picture>|what you see|what is shown|this]?",
+            "[Summarize|Explain|Report] [the <picture>|what you see|what is visible|what the camera sees].",
+            "[Tell|Show] me about the <picture>.",
+            "[Give|Write] [me |][a summary|a short description|an account|a caption] [of the <picture>|of this|].",
+            "What is happening [here|in the <picture>|there|]?",
+            "What is [to be seen|visible] [here|in the <picture>]?",
+            "[In one sentence|In a few words], what [is this|do you see|is here]?", "What is the <picture> about?",
+            "How would you describe [the <picture>|this|what you see]?",
+            "[Say|Report] what [you see|is visible|happens].",
+            "[Describe|Caption] [this|it|the <picture>|everything] [please|in a sentence|for me|].",
+            HELD_OUT, "Put the picture into words.",
             "Sum up the picture."]
 LIST = ["What is in the picture?", "What do you see?", "What is shown?", "What things are in the image?", "List the things in the picture.",
         "What is there?", "What is in the image?", "Which things do you see?", "What can you see?", "What things are there?",
-        "Name the things in the picture.", HELD_OUT, "Which objects are to be seen?", "List what you see."]
+        "Name the things in the picture.",
+        "[Can|Could] you [list|name] [the things|all things|everything] [in the <picture>|you see|]?",
+        "[List|Name|Tell me] [all the things|the things|everything|all] [you see|in the <picture>|that is there].",
+        "[Which|What] [things|objects|items] [are there|do you see|are visible|can be seen|are in the <picture>|does the <picture> show]?",
+        "What [does the <picture> contain|is inside the <picture>|else is there|all is there|all do you see]?",
+        "What [objects|things] [did you find|have you found|do we see]?",
+        "Give me [a list of the things|the list of things|a list of everything].",
+        "What [is visible|can be seen|is to be seen|did you find] [here|there|in the <picture>|]?",
+        HELD_OUT, "Which objects are to be seen?", "List what you see."]
+
+
+def spoken(wording):
+    """All that a wording stands for."""
+    parts = re.split(r"\[([^]]*)\]", wording)
+    choices = [part.split("|") if k % 2 else [part] for k, part in enumerate(parts)]
+    texts = ["".join(some) for some in itertools.product(*choices)]
+    texts = [t.replace("<picture>", name) for t in texts for name in (PICTURE if "<picture>" in t else PICTURE[:1])]
+    return [re.sub(r" +([?.,:]|$)", r"\1", re.sub("  +", " ", t)) for t in texts]
+
+
+def pattern(wording):
+    """What matches a wording with anything in its braces."""
+    return re.compile(re.sub(r"\\\{\w\\\}", "(.+)", re.escape(wording.rstrip("?."))) + r"[?.]?", re.I)
 
 
 def all_wordings():
-    """{name: (training wordings, held-out wordings)} of every list."""
+    """{name: (training wordings, held-out wordings)} of every list. A training wording is the list of what it stands
+    for, without what only the held-out split may say, in this list or another."""
+    cut = {name: x.index(HELD_OUT) for name, x in globals().items() if isinstance(x, list) and HELD_OUT in x}
+    unseen = [pattern(w) for name, at in cut.items() for w in globals()[name][at + 1:]]
+    known = {}
+
+    def allowed(text):
+        if text not in known:
+            known[text] = not any(p.fullmatch(text) for p in unseen)
+        return known[text]
+
     lists = {}
-    for name, wordings in globals().items():
-        if isinstance(wordings, list) and name.isupper():
-            cut = wordings.index(HELD_OUT)
-            lists[name] = (wordings[:cut], wordings[cut + 1:])
+    for name, at in cut.items():
+        usual = [[text for text in spoken(w) if allowed(text)] for w in globals()[name][:at]]
+        lists[name] = ([some for some in usual if some], globals()[name][at + 1:])
     return lists

@@ -159,6 +159,7 @@ def question_line(name, scene, truth, description, question, language):
     if first and question.family not in ("caption", "comparison"):
         line["height"] = round(min(t["box"][3] for t in first), 4)
         line["visible"] = round(min(t["visible"] for t in first), 3)
+    line["unseen_wording"] = question.unseen
     unseen = language.unseen_pair(scene, question)
     if unseen is not None:
         line["unseen_pair"] = unseen

@@ -164,6 +164,12 @@ def pair_of(question):
     return None if unseen is None else "never together in training" if unseen else "seen together"
 
 
+def wording_of(question):
+    """Whether training ever asks in these words"""
+    unseen = question.get("unseen_wording")
+    return None if unseen is None else "never in training" if unseen else "used in training"
+
+
 def measure(questions, answers, guesses=None):
     """All figures of a list of answers, ready for JSON."""
     if len(questions) != len(answers):
@@ -172,7 +178,8 @@ def measure(questions, answers, guesses=None):
     every = weighted(list(kinds.values()))
     every["error"] = standard_error(questions, [is_right(q, a) for q, a in zip(questions, answers)])
     found = {"kinds": kinds, "all": every}
-    for name, key in (("count", true_count), ("colour", colour_crowd), ("size", size_of), ("pair", pair_of)):
+    for name, key in (("count", true_count), ("colour", colour_crowd), ("size", size_of), ("pair", pair_of),
+                      ("wording", wording_of)):
         rows = grouped(questions, key, answers, guesses)
         if rows:
             found[name] = {str(k): v for k, v in rows.items()}

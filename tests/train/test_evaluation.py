@@ -33,8 +33,8 @@ import release                                                  # noqa: E402
 import scores                                                   # noqa: E402
 from guess import Guesser                                       # noqa: E402
 from held_out import Chooser, Language, Renderer, make_set, question_line     # noqa: E402
-
-Question = collections.namedtuple("Question", "text answer family first second")
+from scenes.scene import Question                               # noqa: E402
+from scenes.wordings import all_wordings, pattern               # noqa: E402
 
 
 def line(kind, answers, question="?", file="a.png", **more):
@@ -308,6 +308,17 @@ class HeldOutLanguage(unittest.TestCase):
     def test_pairs_that_training_never_sees(self):
         self.assertTrue(any(x.get("unseen_pair") for x in self.lines(True, 200)))
         self.assertFalse(any(x.get("unseen_pair") for x in self.lines(False, 200)))
+
+    def test_unseen_wordings_are_marked(self):
+        lines = self.lines(True, 200)
+        unseen = [pattern(w) for _, held_out in all_wordings().values() for w in held_out]
+        plain = [x for x in lines if any(p.fullmatch(x["question"]) for p in unseen)]
+        self.assertGreater(len(plain), 50)
+        self.assertTrue(all(x["unseen_wording"] for x in plain))
+        self.assertLess(sum(x["unseen_wording"] for x in lines), 0.7 * len(lines))
+        self.assertFalse(any(x["unseen_wording"] for x in self.lines(False, 200)))
+        rows = scores.measure(lines, [x["answers"][0] for x in lines])["wording"]
+        self.assertEqual(set(rows), {"never in training", "used in training"})
 
     def test_places_have_several_names(self):
         language = Language(True, 1)
