@@ -41,6 +41,18 @@ append_plain(GString *name, const char *text)
     }
 }
 
+static const char *const KEYS[] = {"{stream}", "{alert}", "{time}"};
+
+/* Which of KEYS a text begins with, or -1. */
+static int
+key_at(const char *text)
+{
+    for (guint i = 0; i < G_N_ELEMENTS(KEYS); i++)
+        if (g_str_has_prefix(text, KEYS[i]))
+            return i;
+    return -1;
+}
+
 char *
 vqa_snapshot_name(const char *pattern, const char *stream, const char *alert, const char *utc)
 {
@@ -50,22 +62,29 @@ vqa_snapshot_name(const char *pattern, const char *stream, const char *alert, co
         if (*from != ':' && *from != '-')
             *to++ = *from;
     *to = '\0';
-    const struct {
-        const char *key, *value;
-    } keys[] = {{"{stream}", stream}, {"{alert}", alert}, {"{time}", time}};
+    const char *const values[G_N_ELEMENTS(KEYS)] = {stream, alert, time};
     GString *name = g_string_new(NULL);
     while (*pattern) {
-        guint i = 0;
-        while (i < G_N_ELEMENTS(keys) && !g_str_has_prefix(pattern, keys[i].key))
-            i++;
-        if (i == G_N_ELEMENTS(keys)) {
+        int key = key_at(pattern);
+        if (key < 0) {
             g_string_append_c(name, *pattern++);
         } else {
-            append_plain(name, keys[i].value);
-            pattern += strlen(keys[i].key);
+            append_plain(name, values[key]);
+            pattern += strlen(KEYS[key]);
         }
     }
     return g_string_free(name, FALSE);
+}
+
+char *
+vqa_snapshot_unknown(const char *pattern)
+{
+    for (const char *open = strchr(pattern, '{'); open; open = strchr(open + 1, '{')) {
+        const char *end = strchr(open, '}');
+        if (end && key_at(open) < 0)
+            return g_strndup(open, end + 1 - open);
+    }
+    return NULL;
 }
 
 /* ---- look-back */

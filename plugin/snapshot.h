@@ -13,6 +13,8 @@ GBytes *vqa_jpeg_encode(GBytes *pixels, const GstVideoInfo *info, GError **error
  * "_" and "-" only. */
 char *vqa_snapshot_name(const char *pattern, const char *stream, const char *alert,
                         const char *utc);
+/* The first thing in braces of a pattern that is none of them, or NULL. */
+char *vqa_snapshot_unknown(const char *pattern);
 
 /* Look-back: JPEGs with the times of their frames, none older than `length` before the newest.
  * Starts zeroed; not thread-safe. */

@@ -243,6 +243,7 @@ vqa_open(GstFusionVqa *self)
     g_mutex_unlock(&self->lock);
     self->watch = fusion_model_watch(self->model, on_model, self);
     vqa_read_prompt_file(self, TRUE);
+    vqa_warn_of_texts(self);
     return TRUE;
 }
 

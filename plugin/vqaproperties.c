@@ -171,6 +171,11 @@ set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
     default:
         G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, pspec);
     }
+    gboolean tell =
+        self->session && (id == PROP_PROMPT || id == PROP_PROMPTS || id == PROP_ALERT_SNAPSHOT);
+    g_clear_pointer(&locker, g_mutex_locker_free);
+    if (tell)
+        vqa_warn_of_texts(self);
 }
 
 GstStructure *

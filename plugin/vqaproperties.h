@@ -60,4 +60,7 @@ void vqa_set_zone(GstFusionVqa *self, const GValue *value);
 void vqa_set_alert(GstFusionVqa *self, const GValue *value);
 void vqa_set_prompt_file(GstFusionVqa *self, const GValue *value);
 
+/* Warnings about questions and file names that were probably meant otherwise. Takes the lock. */
+void vqa_warn_of_texts(GstFusionVqa *self);
+
 G_END_DECLS

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vqaproperties.h"
 
+#include "snapshot.h"
+
 #include <string.h>
 
 GST_DEBUG_CATEGORY_EXTERN(gst_fusion_vqa_debug);
@@ -100,4 +102,42 @@ vqa_set_alert(GstFusionVqa *self, const GValue *value)
     if (stay)
         GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS,
                             ("Property alert: %s. The former rules stay.", error->message), (NULL));
+}
+
+/* Since "||" parts questions and [a|b] at the end gives choices, a "|" that is left is hardly text.
+ */
+static char *
+odd_question(const char *text)
+{
+    if (!strchr(text, '|'))
+        return NULL;
+    return g_strdup_printf(
+        "Question \"%s\": expected two choices or more in brackets at its end, as "
+        "[yes|no], or questions parted by \"||\"; so the \"|\" is asked as text",
+        text);
+}
+
+void
+vqa_warn_of_texts(GstFusionVqa *self)
+{
+    g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
+    g_mutex_lock(&self->lock);
+    for (guint i = 0; i < self->questions->len; i++) {
+        const VqaQuestion *q = g_ptr_array_index(self->questions, i);
+        char *warning = odd_question(q->question->text);
+        if (warning)
+            g_ptr_array_add(warnings, warning);
+    }
+    const char *pattern = self->config.alert_snapshot;
+    g_autofree char *unknown = pattern ? vqa_snapshot_unknown(pattern) : NULL;
+    if (unknown)
+        g_ptr_array_add(warnings,
+                        g_strdup_printf("Property alert-snapshot: expected {stream}, {alert} and "
+                                        "{time} alone in braces, found %s, which stays in the "
+                                        "files' names",
+                                        unknown));
+    g_mutex_unlock(&self->lock);
+    for (guint i = 0; i < warnings->len; i++)
+        GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS,
+                            ("%s.", (const char *) g_ptr_array_index(warnings, i)), (NULL));
 }

@@ -161,6 +161,37 @@ questions(void)
     vqa_end(&v);
 }
 
+/* What is taken as text, but was hardly meant so. */
+static void
+odd_texts(void)
+{
+    static const struct {
+        const char *property, *text, *message;
+    } cases[] = {
+        {"prompt", "Is the gate open? [yes|no", "Question \"Is the gate open? [yes|no\""},
+        {"prompt", "Who? || What? | Where?", "Question \"What? | Where?\""},
+        {"alert-snapshot", "/nowhere/{time}-{camera}.jpg", "found {camera}"},
+        {"prompt", "Is it {red}? [yes|no] @5s || And now?", NULL},
+        {"alert-snapshot", "/nowhere/{stream}/{alert}-{time}.jpg", NULL},
+    };
+    for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Vqa v;
+        vqa_start(&v, FALSE, SMALL, cases[i].property, cases[i].text, NULL);
+        for (guint k = 0; k < 2; k++) { /* at the start, and set again while playing */
+            g_autoptr(GstMessage) m = cases[i].message
+                                          ? wait_message(v.bus, GST_MESSAGE_WARNING)
+                                          : gst_bus_pop_filtered(v.bus, GST_MESSAGE_WARNING);
+            g_autoptr(GError) warning = NULL;
+            if (m)
+                gst_message_parse_warning(m, &warning, NULL);
+            if (cases[i].message ? !strstr(warning->message, cases[i].message) : m != NULL)
+                g_error("%s: %s", cases[i].text, warning->message);
+            g_object_set(v.element, cases[i].property, cases[i].text, NULL);
+        }
+        vqa_end(&v);
+    }
+}
+
 static void
 bad_rules(void)
 {
@@ -402,6 +433,7 @@ main(int argc, char **argv)
     g_test_add_func("/alerts/fires", fires);
     g_test_add_func("/alerts/fields", fields);
     g_test_add_func("/alerts/questions", questions);
+    g_test_add_func("/alerts/odd-texts", odd_texts);
     g_test_add_func("/alerts/bad-rules", bad_rules);
     g_test_add_func("/alerts/seeks", seeks);
     g_test_add_func("/alerts/double-speed", double_speed);
