@@ -32,10 +32,10 @@ RECIPES = {
         "vision": {"hidden_size": 192, "intermediate_size": 576, "num_attention_heads": 6, "image_size": 128},
         "decoder": {"hidden_size": 192, "intermediate_size": 512, "heads": 6},
         "alignment": 2, "vocabulary": 1024, "latents": {16: 0.8, 4: 0.1, 36: 0.1},
-        "stages": [("language", 0.02), ("encoder", 0.40), ("align", 0.03), ("fusion", 0.27), ("instruct", 0.28)],
+        "stages": [("language", 0.02), ("encoder", 0.34), ("align", 0.02), ("fusion", 0.28), ("instruct", 0.34)],
         "encoder_step": {"pictures": 24, "questions": 2, "whole": 10},
         "question_step": {"pictures": 8, "questions": 6},
-        "rate": 1e-3, "workers": 2, "pools": 1, "ring": 14000, "views": 4, "ahead": 1500, "text": 0.3,
+        "rate": 1e-3, "workers": 2, "pools": 1, "ring": 20000, "views": 4, "ahead": 1500, "text": 0.3,
         "pool_rate": 6, "pool_nice": 2,
     },
     "gpu": {
@@ -61,7 +61,7 @@ RECIPES = {
     },
 }
 # The families' shares where there is no decoder's limit; "text" is scaled by the recipe.
-FAMILY_WEIGHTS = {"presence": 1.2, "attribute": 1.3, "colour": 1.4, "count": 1.6, "spatial": 2.0, "posture": 1.2,
+FAMILY_WEIGHTS = {"presence": 1.6, "attribute": 1.4, "colour": 1.8, "count": 1.6, "spatial": 2.5, "posture": 1.2,
                   "scene": 0.4, "indoors": 0.3, "time": 0.4, "text": 1.0, "comparison": 0.7, "caption": 1.0,
                   "absent": 0.5}
 
