@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gstfusionvqa.h"
+#include "vqaproperties.h"
 
 GST_DEBUG_CATEGORY_EXTERN(gst_fusion_vqa_debug);
 #define GST_CAT_DEFAULT gst_fusion_vqa_debug
