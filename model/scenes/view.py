@@ -5,9 +5,11 @@ Nothing may be asked about a doubtful thing, nor counted or denied where one of 
 at the picture could rightly say either. Sizes are in pixels of a picture 240 high."""
 
 import colorsys
+from collections import Counter
 
 from . import vocabulary as v
 from .grammar import NUMBERS, join
+from .scene import COLOURS
 from .vocabulary import article, plural
 
 HEIGHT = 240.0
@@ -42,11 +44,26 @@ def looks(colour, seen):
     return saturation > _LEAST.get(colour, 0.14) and value > 0.1 and off < width
 
 
+def covers(colour, shades, person):
+    """Whether a thing would be called that colour by its shades ([[r, g, b, share], ...]): no other colour covers
+    more of it. Of a person it is the colour of some clothes."""
+    if not shades:
+        return True
+    others, own = Counter(), 0.0
+    for *seen, share in shades:
+        if looks(colour, seen):
+            own += share
+        else:
+            others.update({c: share for c in COLOURS if looks(c, seen)})
+    return own >= (0.15 if person else max([0.3, *others.values()]))
+
+
 class Item:
     """A thing of the scene, as seen."""
 
     __slots__ = ("id", "noun", "colour", "posture", "wearing", "holding", "text", "relation", "main", "x", "y",
-                 "w", "h", "top", "depth", "pixels", "visible", "inside", "clear", "gone", "known", "part", "unclear", "seen")
+                 "w", "h", "top", "depth", "pixels", "visible", "inside", "clear", "gone", "known", "part", "unclear", "seen",
+                 "shades")
 
     def __init__(self, id, noun, colour, truth, width, height):
         self.id, self.noun, self.colour = id, v.called(noun), colour
@@ -61,7 +78,7 @@ class Item:
         if self.pixels < GONE:
             return
         left, top, w, h = truth["box"]
-        self.gone, self.seen = False, truth.get("colour")
+        self.gone, self.seen, self.shades = False, truth.get("colour"), truth.get("colours")
         self.x, self.y = truth.get("centre") or (left + w / 2, top + h / 2)
         self.w, self.h, self.top = w * width * scale, h * HEIGHT, top
         self.depth, self.visible, self.inside = truth.get("depth"), truth["visible"], truth["inside"]
@@ -74,7 +91,8 @@ class Item:
 
     @property
     def colour_seen(self):
-        if self.clear and self.colour and self.pixels >= COLOUR_PIXELS and looks(self.colour, self.seen):
+        if self.clear and self.colour and self.pixels >= COLOUR_PIXELS and looks(self.colour, self.seen) \
+                and covers(self.colour, self.shades, self.person):
             return self.colour
         return None
 

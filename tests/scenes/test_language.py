@@ -22,6 +22,7 @@ from scenes.grammar import make_scene, write_caption            # noqa: E402
 from scenes.imagined import imagine                              # noqa: E402
 from scenes.questions import QuestionMaker, all_texts, mirror    # noqa: E402
 from scenes.scene import COLOURS, FAMILIES, PLACES, POSTURES, Scene, Thing   # noqa: E402
+from scenes.view import covers                                  # noqa: E402
 
 SCENES = 1200
 NAMES = {}                                    # what texts call things -> nouns that it may be
@@ -84,6 +85,31 @@ class Vocabulary(unittest.TestCase):
     def test_a_wording_stands_for_all_its_choices(self):
         self.assertEqual(wordings.spoken("Is {a} [here|]?"), ["Is {a} here?", "Is {a}?"])
         self.assertEqual(len(wordings.spoken("[Do|Can] you see the <picture>?")), 2 * len(wordings.PICTURE))
+
+
+class Colours(unittest.TestCase):
+    CAR = [[190, 30, 25, 0.42], [120, 20, 20, 0.15], [20, 20, 22, 0.38]]            # paint, and glass and tyres
+    TABLE = [[25, 24, 22, 0.55], [190, 30, 25, 0.35], [120, 15, 20, 0.1]]           # a black top, a red frame
+
+    def test_what_covers_most(self):
+        self.assertTrue(covers("red", self.CAR, False))
+        self.assertFalse(covers("black", self.CAR, False))
+        self.assertTrue(covers("black", self.TABLE, False))
+        self.assertFalse(covers("red", self.TABLE, False))
+        self.assertFalse(covers("red", [[190, 30, 25, 0.2]], False))                # the rest too many shades to tell
+        self.assertTrue(covers("red", [[190, 30, 25, 0.2], [20, 20, 22, 0.6]], True))   # a person in a red shirt
+        self.assertTrue(covers("red", None, False))                                 # not known
+
+    def test_nobody_asks_what_color_a_thing_of_two_is(self):
+        scene = Scene(1, "office", things=[Thing(1, "table", "red"), Thing(2, "chair", "blue")])
+        truth = imagine(random.Random(4), scene)
+        table = next(t for t in truth["things"] if t["id"] == 1)
+        for shades, told in ((self.TABLE, False), (None, True)):
+            table["colours"] = shades
+            makers = [QuestionMaker(random.Random(seed)) for seed in range(20)]
+            asked_of = {i for maker in makers for q in maker.ask(scene, truth, 12, ["colour"]) for i in q.first}
+            self.assertIn(2, asked_of)
+            self.assertEqual(1 in asked_of, told)
 
 
 class Captions(unittest.TestCase):

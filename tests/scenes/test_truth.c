@@ -45,6 +45,7 @@ test_things(void)
     fill(&p, 3, 2, 1, 10, 6, (const uint8_t[]){200, 100, 50});
     fill(&p, 7, 5, 3, 15, 2, (const uint8_t[]){10, 20, 30});
     rgb[3 * (4 * W + 19)] = 40; /* the mean of 30 is 11 */
+    rgb[3 * (1 * W + 2)] = 255; /* of 46 too few for a shade of its own; their mean is 201 */
     p.things[3] = (picture_thing){true, 240, 184, 46, 1, 5.5f};
     p.things[7] = (picture_thing){true, 120, 120, 30, 0.75f, 3};
     p.things[9] = (picture_thing){true, 80, 0, 0, 1, 12};
@@ -66,7 +67,7 @@ test_things(void)
         double box[4], centre[2], visible, inside, depth;
         int colour[3];
     } expected[] = {
-        {3, 46, {0.1, 0.1, 0.5, 0.6}, {}, 184 / 240.0, 1, 5.5, {200, 100, 50}},
+        {3, 46, {0.1, 0.1, 0.5, 0.6}, {}, 184 / 240.0, 1, 5.5, {201, 100, 50}},
         {7, 30, {0.25, 0.3, 0.75, 0.2}, {12.5 / 20, 0.4}, 1, 0.75, 3, {11, 20, 30}},
     };
     for (int i = 0; i < 2; i++) {
@@ -80,6 +81,19 @@ test_things(void)
         assert_near(number(t, "depth", -1), expected[i].depth);
         for (int k = 0; k < 3; k++)
             assert_near(number(t, "colour", k), expected[i].colour[k]);
+    }
+    static const struct {
+        int thing;
+        double shade[4];
+    } shades[] = {
+        {0, {200, 100, 50, 45 / 46.0}}, {1, {10, 20, 30, 29 / 30.0}}, {1, {40, 20, 30, 1 / 30.0}}};
+    for (int i = 0; i < 3; i++) {
+        const cJSON *t = cJSON_GetArrayItem(things, shades[i].thing);
+        const cJSON *some = cJSON_GetObjectItemCaseSensitive(t, "colours");
+        g_assert_cmpint(cJSON_GetArraySize(some), ==, shades[i].thing + 1);
+        const cJSON *one = cJSON_GetArrayItem(some, i == 2);
+        for (int k = 0; k < 4; k++)
+            assert_near(cJSON_GetArrayItem(one, k)->valuedouble, shades[i].shade[k]);
     }
     /* 60 pixels about (7, 4), less 14 of them about (8.5, 4) */
     const cJSON *hidden = cJSON_GetArrayItem(things, 0);
@@ -96,6 +110,7 @@ test_things(void)
         g_assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(t, "box")));
         g_assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(t, "centre")));
         g_assert_true(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(t, "colour")));
+        g_assert_cmpint(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(t, "colours")), ==, 0);
     }
     cJSON_Delete(truth);
 }

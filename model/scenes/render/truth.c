@@ -3,14 +3,22 @@
 
 #include <cjson/cJSON.h>
 
+#define SHADES (8 * 8 * 8)
+#define LEAST_SHARE 0.03
+
+typedef struct {
+    uint32_t n, rgb[3];
+} shade;
+
 typedef struct {
     uint64_t n, sum_x2, sum_y, rgb[3]; /* sum_x2: twice the sum of x */
     unsigned left, right, top, bottom; /* right and bottom: the last ones */
+    shade shades[SHADES];              /* by the upper three bits of red, green and blue */
 } seen;
 
 /* A thing's pixels come in runs: sums of a run cost little more than one pixel's. */
 static void
-look(const picture *p, seen found[SCENE_MAX_ID + 1])
+look(const picture *p, seen *found)
 {
     for (unsigned y = 0; y < p->height; y++) {
         const uint8_t *ids = p->ids + (gsize) y * p->width;
@@ -21,13 +29,18 @@ look(const picture *p, seen found[SCENE_MAX_ID + 1])
                 x++;
                 continue;
             }
+            seen *t = &found[id];
             uint32_t r = 0, g = 0, b = 0;
             for (; x < p->width && ids[x] == id; x++) {
-                r += rgb[3 * x];
-                g += rgb[3 * x + 1];
-                b += rgb[3 * x + 2];
+                const uint8_t *c = &rgb[3 * x];
+                shade *like = &t->shades[(c[0] >> 5) << 6 | (c[1] >> 5) << 3 | c[2] >> 5];
+                like->n++;
+                for (unsigned k = 0; k < 3; k++)
+                    like->rgb[k] += c[k];
+                r += c[0];
+                g += c[1];
+                b += c[2];
             }
-            seen *t = &found[id];
             if (t->n == 0)
                 t->top = y, t->left = first, t->right = x - 1;
             t->bottom = y;
@@ -52,10 +65,27 @@ add_number(GString *out, double value, const char *after)
     g_string_append(out, after);
 }
 
+static void
+add_shades(GString *out, const seen *t)
+{
+    const char *between = "";
+    g_string_append(out, ",\"colours\":[");
+    for (unsigned i = 0; i < SHADES; i++) {
+        const shade *like = &t->shades[i];
+        if (like->n == 0 || like->n < LEAST_SHARE * t->n)
+            continue;
+        g_string_append_printf(out, "%s[%u,%u,%u,", between, like->rgb[0] / like->n,
+                               like->rgb[1] / like->n, like->rgb[2] / like->n);
+        add_number(out, (double) like->n / t->n, "]");
+        between = ",";
+    }
+    g_string_append(out, "]}");
+}
+
 char *
 truth_json(const scene *s, const picture *p, gsize bytes)
 {
-    seen found[SCENE_MAX_ID + 1] = {0};
+    g_autofree seen *found = g_new0(seen, SCENE_MAX_ID + 1);
     GString *out = g_string_sized_new(1024);
     const char *between = "";
 
@@ -95,11 +125,12 @@ truth_json(const scene *s, const picture *p, gsize bytes)
         }
         add_number(out, thing->depth, ",\"colour\":");
         if (t->n != 0)
-            g_string_append_printf(out, "[%u,%u,%u]}", (unsigned) ((t->rgb[0] + t->n / 2) / t->n),
+            g_string_append_printf(out, "[%u,%u,%u]", (unsigned) ((t->rgb[0] + t->n / 2) / t->n),
                                    (unsigned) ((t->rgb[1] + t->n / 2) / t->n),
                                    (unsigned) ((t->rgb[2] + t->n / 2) / t->n));
         else
-            g_string_append(out, "null}");
+            g_string_append(out, "null");
+        add_shades(out, t);
     }
     g_string_append_printf(out, "],\"bytes\":%" G_GSIZE_FORMAT "}", bytes);
     return g_string_free(out, FALSE);

@@ -4,13 +4,16 @@
  *
  *   {"seed": 1, "width": w, "height": h,
  *    "things": [{"id": 1, "box": [x, y, w, h], "pixels": n, "visible": v, "inside": i,
- *                "centre": [x, y], "depth": d, "colour": [r, g, b]}, ...], "bytes": b}
+ *                "centre": [x, y], "depth": d, "colour": [r, g, b],
+ *                "colours": [[r, g, b, s], ...]}, ...], "bytes": b}
  *
  * Things by rising id. box: the bounds of its visible pixels, and centre their mean, as shares of
- * the picture; pixels: how many; colour: their mean, sRGB 0 to 255 as they are in the picture.
+ * the picture; pixels: how many; colour: their mean, sRGB 0 to 255 as they are in the picture;
+ * colours: the means of those that are alike (of one eighth of each channel) and their shares of
+ * the thing's pixels, from 0.03.
  * visible: seen samples by those that nothing in front would cover, inside the frame. inside: share
  * of its extent inside the frame. depth: metres along the view's axis. Where a thing has no pixel,
- * box, centre and colour are null.
+ * box, centre and colour are null, and colours is empty.
  */
 #pragma once
 
