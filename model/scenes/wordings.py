@@ -576,15 +576,8 @@ def all_wordings():
     for, without what only the held-out split may say, in this list or another."""
     cut = {name: x.index(HELD_OUT) for name, x in globals().items() if isinstance(x, list) and HELD_OUT in x}
     unseen = [pattern(w) for name, at in cut.items() for w in globals()[name][at + 1:]]
-    known = {}
-
-    def allowed(text):
-        if text not in known:
-            known[text] = not any(p.fullmatch(text) for p in unseen)
-        return known[text]
-
     lists = {}
     for name, at in cut.items():
-        usual = [[text for text in spoken(w) if allowed(text)] for w in globals()[name][:at]]
+        usual = [[text for text in spoken(w) if not any(p.fullmatch(text) for p in unseen)] for w in globals()[name][:at]]
         lists[name] = ([some for some in usual if some], globals()[name][at + 1:])
     return lists

@@ -11,12 +11,12 @@ typedef struct {
 } shade;
 
 typedef struct {
-    uint64_t n, sum_x2, sum_y, rgb[3]; /* sum_x2: twice the sum of x */
+    uint64_t n, sum_x2, sum_y;         /* sum_x2: twice the sum of x */
     unsigned left, right, top, bottom; /* right and bottom: the last ones */
     shade shades[SHADES];              /* by the upper three bits of red, green and blue */
 } seen;
 
-/* A thing's pixels come in runs: sums of a run cost little more than one pixel's. */
+/* A thing's pixels come in runs: but for their shades, a run costs little more than a pixel. */
 static void
 look(const picture *p, seen *found)
 {
@@ -30,16 +30,12 @@ look(const picture *p, seen *found)
                 continue;
             }
             seen *t = &found[id];
-            uint32_t r = 0, g = 0, b = 0;
             for (; x < p->width && ids[x] == id; x++) {
                 const uint8_t *c = &rgb[3 * x];
                 shade *like = &t->shades[(c[0] >> 5) << 6 | (c[1] >> 5) << 3 | c[2] >> 5];
                 like->n++;
                 for (unsigned k = 0; k < 3; k++)
                     like->rgb[k] += c[k];
-                r += c[0];
-                g += c[1];
-                b += c[2];
             }
             if (t->n == 0)
                 t->top = y, t->left = first, t->right = x - 1;
@@ -49,9 +45,6 @@ look(const picture *p, seen *found)
             t->n += x - first;
             t->sum_x2 += (uint64_t) (first + x - 1) * (x - first);
             t->sum_y += (uint64_t) y * (x - first);
-            t->rgb[0] += r;
-            t->rgb[1] += g;
-            t->rgb[2] += b;
         }
     }
 }
@@ -63,6 +56,18 @@ add_number(GString *out, double value, const char *after)
     char text[G_ASCII_DTOSTR_BUF_SIZE];
     g_string_append(out, g_ascii_formatd(text, sizeof text, "%.5g", value));
     g_string_append(out, after);
+}
+
+static void
+add_mean(GString *out, const seen *t)
+{
+    uint64_t rgb[3] = {0};
+    for (unsigned i = 0; i < SHADES; i++)
+        for (unsigned k = 0; k < 3; k++)
+            rgb[k] += t->shades[i].rgb[k];
+    g_string_append_printf(out, "[%u,%u,%u]", (unsigned) ((rgb[0] + t->n / 2) / t->n),
+                           (unsigned) ((rgb[1] + t->n / 2) / t->n),
+                           (unsigned) ((rgb[2] + t->n / 2) / t->n));
 }
 
 static void
@@ -125,9 +130,7 @@ truth_json(const scene *s, const picture *p, gsize bytes)
         }
         add_number(out, thing->depth, ",\"colour\":");
         if (t->n != 0)
-            g_string_append_printf(out, "[%u,%u,%u]", (unsigned) ((t->rgb[0] + t->n / 2) / t->n),
-                                   (unsigned) ((t->rgb[1] + t->n / 2) / t->n),
-                                   (unsigned) ((t->rgb[2] + t->n / 2) / t->n));
+            add_mean(out, t);
         else
             g_string_append(out, "null");
         add_shades(out, t);
