@@ -243,7 +243,7 @@ def main():
         sys.exit("%s: the file's name has to end with .webm" % args.out)
     try:
         write(CLIPS[args.name](), args.out, find(args.renderer, args.pack), args.bitrate)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, ValueError) as error:
         sys.exit(str(error))
 
 

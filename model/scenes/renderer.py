@@ -7,6 +7,8 @@ import subprocess
 import threading
 from pathlib import Path
 
+from .assets import sources
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -24,10 +26,13 @@ def find(binary=None, pack=None):
 
 
 class Renderer:
-    """One process. `send` some descriptions, `receive` as many answers; in between at most a few pictures wait."""
+    """One process. `send` some descriptions, `receive` as many answers; in between at most a few pictures wait.
+    ValueError where the command names a pack that was made of other sources."""
 
     def __init__(self, command):
         self.command = command
+        if "--pack" in command[:-1] and os.path.isfile(command[command.index("--pack") + 1]):
+            sources.check(command[command.index("--pack") + 1])
         # lavapipe in this process's own thread: the other processors are for other processes
         environment = dict(os.environ)
         environment.setdefault("LP_NUM_THREADS", "0")

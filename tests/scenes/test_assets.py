@@ -34,6 +34,7 @@ import glyphs  # noqa: E402
 import mesh as meshes  # noqa: E402
 import models  # noqa: E402
 import pack  # noqa: E402
+import sources  # noqa: E402
 import surfaces  # noqa: E402
 import textures  # noqa: E402
 
@@ -111,6 +112,18 @@ class Things(unittest.TestCase):
                 materials = (entry["library"].read(entry["file"].rsplit(".", 1)[0] + ".obj")).decode("utf-8", "replace")
                 for part in [*model["paint"], *model.get("lower", ())]:
                     self.assertTrue(f"usemtl {part.split('#')[0]}" in materials, f"no material {part}")
+
+
+    @needs_models
+    def test_paint_is_seen(self):
+        """A thing may be called by a colour that is a good part of it, not by that of its screws."""
+        entries = catalog.open_libraries()
+        for record in THINGS["models"]:
+            if not record["paint"] or not record["noun"] or THINGS["nouns"][record["noun"]].get("group") == "person":
+                continue
+            mesh, parts = models.load(entries, record)
+            painted = numpy.array([models.key_of(part) in record["paint"] for part in parts])[mesh.part[mesh.triangles[:, 0]]]
+            self.assertGreater(mesh.areas()[painted].sum() / mesh.areas().sum(), 0.15, record["name"])
 
 
 class Meshes(unittest.TestCase):
@@ -212,6 +225,21 @@ class PackFile(unittest.TestCase):
                 self.skipTest(result.stderr.strip().splitlines()[-1])
             self.assertEqual(result.returncode, 0, result.stderr)
             self.check(path)
+            sources.check(path)
+            self.of_other_sources(path)
+
+    def of_other_sources(self, path):
+        data = path.read_bytes()
+        self.assertIn(sources.digest().encode(), data)
+        path.write_bytes(data.replace(sources.digest().encode(), b"0123456789abcdef"))
+        with self.assertRaisesRegex(sources.Stale, r"scenes\.pack: made_of: expected .* found 0123456789abcdef: make it anew"):
+            sources.check(path)
+        path.write_bytes(data.replace(b'"made_of"', b'"made_at"'))
+        with self.assertRaisesRegex(sources.Stale, "found nothing"):
+            sources.check(path)
+        path.write_bytes(b"no pack")
+        with self.assertRaisesRegex(ValueError, "not a scenes.pack"):
+            sources.check(path)
 
     def check(self, path):
         opened = pack.Pack(path)

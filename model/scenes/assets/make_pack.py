@@ -18,6 +18,7 @@ import catalog  # noqa: E402
 import glyphs  # noqa: E402
 import models  # noqa: E402
 import pack  # noqa: E402
+import sources  # noqa: E402
 import sprites  # noqa: E402
 import surfaces  # noqa: E402
 import textures  # noqa: E402
@@ -46,7 +47,8 @@ def main():
     started = time.monotonic()
     things = json.loads(options.things.read_text())
     entries = catalog.open_libraries(options.furniture)
-    writer, layers, index = pack.Writer(), textures.Layers(), {"models": []}
+    writer, layers = pack.Writer(), textures.Layers()
+    index = {"made_of": sources.digest(options.things), "models": []}
 
     for record in things["models"]:
         if options.only and options.only not in record["name"]:
