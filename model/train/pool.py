@@ -64,6 +64,8 @@ def start(binary, pack=None):
     except OSError as e:
         raise SystemExit("%s: the renderer did not start (%s): build it with -Dscenes=enabled, or name it "
                          "with --renderer" % (binary, e))
+    except ValueError as e:         # a pack of other sources
+        raise SystemExit(str(e))
 
 
 def stub_picture(description):
@@ -134,11 +136,13 @@ class Maker:
         cols = (np.arange(MAP) * 2 + 1) * w // (2 * MAP)
         things = np.zeros((IDS, len(COLUMNS)), np.float32)
         things[:, 0], things[:, 1:3] = -2, -1
-        from scenes.view import View
+        from scenes.view import View, covers
         for one in View(scene, truth, description).items:
             seen = next(t for t in truth["things"] if t["id"] == one.id)
+            # Where another colour covers more of it, a patch of it does not teach its colour.
+            told = one.colour in COLOURS and covers(one.colour, one.shades, one.person)
             things[one.id] = (self.nouns.index(one.noun) if one.noun in self.nouns else -1,
-                              COLOURS.index(one.colour) if one.colour in COLOURS else -1,
+                              COLOURS.index(one.colour) if told else -1,
                               POSTURES.index(one.posture) if one.posture in POSTURES else -1,
                               one.x, one.y, np.log(max(seen.get("depth") or 1.0, 0.1)), one.visible, one.pixels)
         questions = []
