@@ -645,13 +645,13 @@ static void
 readme(void)
 {
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "fusion-questions.txt", NULL);
-    put_file(path, "Is the gate open? [yes|no] @5s\nHow many people?\n");
+    put_file(path, "Is somebody there? [yes|no] @5s\nHow many people?\n");
     g_autofree char *file = g_strdup_printf("prompt-file=%s", path);
     const char *lines[] = {
         file,
-        "prompt=\"Is the gate open? [yes|no] @5s || How many people? @2/1\"",
-        "regions=zone zone=0.5,0,0.5,1 prompt=\"Is the gate open?\"",
-        "scene-threshold=0.05 frame-rate=10/1 prompt=\"Is the gate open?\"",
+        "prompt=\"Is somebody there? [yes|no] @5s || How many people? @2/1\"",
+        "regions=zone zone=0.5,0,0.5,1 prompt=\"Is somebody there?\"",
+        "scene-threshold=0.05 frame-rate=10/1 prompt=\"Is somebody there?\"",
         "prompt=\"At {time} you said {answer}. Has anything changed?\"",
         "context-turns=3 prompt=\"What is going on?\"",
     };
