@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What scenes.renderer hands on, and the sheet of scenes.preview. Arguments: the model/ folder, and scene-render
 with a double of its renderer: no device."""
+import json
 import os
+import struct
 import subprocess
 import sys
 
@@ -12,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
 import tap  # noqa: E402
 from scenes import renderer  # noqa: E402
+from scenes.assets import sources  # noqa: E402
 
 
 def a_scene(seed, model="a"):
@@ -55,6 +58,13 @@ def preview(out, *options):
                           text=True, capture_output=True, timeout=100)
 
 
+def write_pack(path, made_of):
+    """A pack of nothing but its index."""
+    index = json.dumps({"made_of": made_of}).encode()
+    with open(path, "wb") as f:
+        f.write(b"FUSNPACK" + struct.pack("<II", 1, len(index)) + index)
+
+
 def test_sheet(folder):
     try:
         from PIL import Image
@@ -62,12 +72,20 @@ def test_sheet(folder):
     except ImportError:
         raise tap.Skip("Pillow and NumPy are needed for pictures")
     pack, out = os.path.join(folder, "a.pack"), os.path.join(folder, "sheet.png")
-    open(pack, "w").close()                      # the double does not read it
+    write_pack(pack, sources.digest())           # the double does not read it
     done = preview(out, "--pack", pack, "--pictures", "4", "--boxes")
     assert done.returncode == 0, done.stderr
     sheet = Image.open(out)
     assert sheet.width > 3 * 320 and sheet.height > 2 * 240, sheet.size
     assert len(sheet.convert("RGB").getcolors(1 << 24)) > 20
+
+
+def test_a_pack_of_other_sources(folder):
+    pack = os.path.join(folder, "old.pack")
+    write_pack(pack, "0123456789abcdef")
+    done = preview(os.path.join(folder, "x.png"), "--pack", pack)
+    assert done.returncode != 0 and "found 0123456789abcdef: make it anew with" in done.stderr and pack in done.stderr \
+        and "Traceback" not in done.stderr, done.stderr
 
 
 def test_what_is_missing(folder):
