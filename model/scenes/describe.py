@@ -164,7 +164,7 @@ def finish(view, width, height, aspect):
     scene, rng, place, camera, ease = view.scene, view.rng, view.place, view.camera, view.ease
     out = {"seed": scene.seed, "width": width, "height": height, "aspect": round(aspect, 4), "supersample": 2,
            "camera": camera.describe(), "light": None, "ground": place.ground, "boxes": place.boxes, "objects": [], "texts": [],
-           "osd": [], "sensor": None, "extra": [], "parts": [], "things": []}
+           "osd": [], "sensor": None, "extra": [], "parts": [], "things": [], "close": bool(place.table)}
     for item in view.items:
         write_item(view, item, out)
     depths = [i.box[4] for i in view.items] or [8.0]

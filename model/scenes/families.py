@@ -426,6 +426,8 @@ class Families:
                           x=name, q=asked)
 
     def _scene(self, view):
+        if view.close:
+            return None
         rng, scene = self.rng, view.scene
         place, way = scene.place, rng.random()
         if way < 0.12 and scene.outdoors and scene.weather in ("clear", "fog"):
@@ -457,6 +459,8 @@ class Families:
         return (made[0]._replace(text=text),) + made[1:]
 
     def _indoors(self, view):
+        if view.close:
+            return None
         rng, outdoors = self.rng, view.scene.outdoors
         way = rng.random()
         if way < 0.5:

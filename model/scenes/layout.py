@@ -10,6 +10,7 @@ Beside what the renderer reads, a description says what questions need to know:
     "parts"   what people wear and hold: id, of (the person's), noun, as ("wearing" or "holding"), colour
     "extra"   what the caption does not name and the picture shows: id, noun, colour; id 0: scenery that may pass for
               the noun (a facade's windows), so that nobody can say that it is not there
+    "close"   whether the camera looks at a table top from so near that nothing tells the place
 """
 
 from math import asin, atan, cos, degrees, hypot, radians, sin, tan

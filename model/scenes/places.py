@@ -8,21 +8,8 @@ without a thing of the caption being meant (the windows of a facade).
 
 from math import cos, radians, sin
 
-
-def grey(rng, low, high, spread=0.02):
-    v = rng.uniform(low, high)
-    return [round(min(1, max(0, v + rng.uniform(-spread, spread))), 3) for _ in range(3)]
-
-
-def pastel(rng, low=0.62, high=0.95, spread=0.1):
-    v = rng.uniform(low, high)
-    return [round(min(1, max(0, v + rng.uniform(-spread, spread * 0.6))), 3) for _ in range(3)]
-
-
-def vivid(rng):
-    c = [rng.uniform(0.5, 0.95), rng.uniform(0.1, 0.8), rng.uniform(0.05, 0.5)]
-    rng.shuffle(c)
-    return [round(v, 3) for v in c]
+from . import furniture
+from .tints import grey, pastel, vivid
 
 
 class Place:
@@ -145,8 +132,9 @@ class Place:
     def band(self, x, z, nx, nz, along, y, h, out, tint, surface=None, scale=1.0):
         self.panel(x, y, z, nx, nz, along, h, out, tint, surface, scale)
 
-    def interior(self, w, d, h, wall_kinds, wall_tint, floor_kinds, floor_tint, floor_scale, wall_scale=2.5):
-        """An empty room around the origin, its walls, its skirting and its ceiling."""
+    def interior(self, w, d, h, wall_kinds, wall_tint, floor_kinds, floor_tint, floor_scale, wall_scale=2.5, tubes=0.6):
+        """An empty room around the origin, its walls, its skirting and its ceiling, on which with the probability
+        `tubes` there are tubes."""
         rng = self.rng
         self.room = (-w / 2, -d / 2, w / 2, d / 2, h)
         self.ceiling = h
@@ -164,7 +152,7 @@ class Place:
         if rng.random() < 0.35:      # a dado: the lower half in another colour
             self.dado(sides, w, d, rng.uniform(0.8, 1.4), pastel(rng, 0.3, 0.8, 0.15))
         self.lamps = [(x * w / 4, h - 0.3, z * d / 4, max(w, d) * 0.8) for x, z in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-        if rng.random() < 0.6:
+        if rng.random() < tubes:
             n = rng.randint(2, 4)
             for i in range(n):
                 self.box(rng.choice([-w / 4, 0, w / 4]), h - 0.06, -d / 2 + (i + 0.5) * d / n, 1.2, 0.05, 0.3 if rng.random() < 0.5 else 0.6,
@@ -604,8 +592,11 @@ def warehouse(p):
 def office(p):
     rng = p.rng
     w, d, h = max(rng.uniform(5, 9), 1.5 * p.reach), max(rng.uniform(5, 10), 1.7 * p.reach), rng.uniform(2.5, 3.1)
-    sides = p.interior(w, d, h, ("plaster", "plaster", "concrete"), pastel(rng, 0.65, 0.97, 0.06), ("carpet", "carpet", "wood", "tiles", "concrete"),
-                       pastel(rng, 0.4, 0.95, 0.06), rng.uniform(0.8, 2))
+    sides = p.interior(w, d, h, ("plaster", "plaster", "concrete"), pastel(rng, 0.65, 0.97, 0.06), ("carpet", "carpet", "tiles", "concrete"),
+                       pastel(rng, 0.4, 0.95, 0.06), rng.uniform(0.8, 2), tubes=0.0)
+    furniture.hung_ceiling(p, w, d, h)
+    for side in rng.sample(sides, rng.choice((0, 1, 1, 2))):
+        furniture.work_places(p, side)
     glass = {"day": [rng.uniform(0.75, 1), 0.95, 1.0]}.get(p.time, [0.08, 0.09, 0.14])
     if rng.random() < 0.65:
         p.wall_windows(rng.choice(sides), rng.randint(2, 4), rng.uniform(0.8, 1.1), rng.uniform(1.0, 1.7), rng.uniform(1.1, 1.5), glass)
@@ -622,8 +613,6 @@ def office(p):
     if rng.random() < 0.4:
         x0, z0, x1, z1, nx, nz = rng.choice(sides)
         p.panel(x0 + (x1 - x0) * 0.5, 0.9, z0 + (z1 - z0) * 0.5, nx, nz, rng.uniform(1.4, 2.4), 1.1, 0.03, [0.97, 0.97, 0.97])
-    if rng.random() < 0.4:                  # a rug, a cable channel
-        p.flat(rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(1.5, 3), rng.uniform(1.2, 2.4), p.surface("carpet", "fabric"), pastel(rng, 0.3, 0.8, 0.15), 0, 1, 1)
     p.present.add("door")
     x0, z0, x1, z1, nx, nz = rng.choice(sides)
     t = rng.uniform(0.15, 0.85)
@@ -634,8 +623,10 @@ def office(p):
 def home(p):
     rng = p.rng
     w, d, h = max(rng.uniform(4, 6.5), 1.5 * p.reach), max(rng.uniform(4, 7), 1.7 * p.reach), rng.uniform(2.4, 2.9)
-    sides = p.interior(w, d, h, ("plaster", "plaster", "fabric", "wood"), pastel(rng, 0.6, 0.97, 0.12), ("wood", "wood", "tiles", "carpet"),
-                       pastel(rng, 0.5, 1.0, 0.07), rng.uniform(0.9, 2))
+    sides = p.interior(w, d, h, ("plaster", "plaster", "fabric", "wood"), pastel(rng, 0.6, 0.97, 0.12), ("wood", "wood", "wood", "tiles"),
+                       pastel(rng, 0.5, 1.0, 0.07), rng.uniform(0.9, 2), tubes=0.0)
+    for side in rng.sample(sides, rng.randint(1, 2)):
+        rng.choice((furniture.couch, furniture.bed))(p, side)
     glass = {"day": [rng.uniform(0.75, 1), 0.95, 1.0]}.get(p.time, [0.07, 0.08, 0.13])
     if rng.random() < 0.6:
         side = rng.choice(sides)
@@ -646,7 +637,7 @@ def home(p):
             for t in (0.16, 0.5, 0.84):
                 p.panel(x0 + (x1 - x0) * t, 0.15, z0 + (z1 - z0) * t, nx, nz, 0.4, 2.1, 0.1, tone, surface, 0.6)
     p.pictures(rng.randint(1, 5), sides)
-    if rng.random() < 0.65:
+    if rng.random() < 0.85:
         p.flat(rng.uniform(-0.8, 0.8), rng.uniform(-0.8, 0.8), rng.uniform(1.4, 2.8), rng.uniform(1.2, 2.2), p.surface("carpet", "fabric"),
                pastel(rng, 0.3, 0.9, 0.2), rng.choice([0, 90, rng.uniform(0, 90)]), rng.uniform(0.6, 1.5), 1)
     if rng.random() < 0.35:                 # a chimney breast or an alcove

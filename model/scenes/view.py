@@ -148,7 +148,8 @@ class View:
     """The items of a picture by name.
 
     `description`: the layout's; its "extra" are things that the caption does not name (id 0: scenery without a
-    label), its "parts" what people wear and hold, its "things" the looks of what the caption leaves open.
+    label), its "parts" what people wear and hold, its "things" the looks of what the caption leaves open, its
+    "close" whether nothing tells the place.
     `extra` is taken instead of its "extra"."""
 
     def __init__(self, scene, truth, description=None, extra=None):
@@ -184,6 +185,7 @@ class View:
                 item.colour = None
         self.clear = [i for i in self.items if i.clear]
         self.unlisted = _scenery(scene, description)
+        self.close = bool(layout.get("close"))
         self._sort()
 
     def _parts(self, layout, by_id, seen, size):

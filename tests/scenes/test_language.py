@@ -371,6 +371,17 @@ class Answers(unittest.TestCase):
         self.assertEqual(told["presence", "dog"], {"yes"})
         self.assertNotIn(("colour", "car"), told)
 
+    def test_a_table_top_tells_no_place(self):
+        for close in (False, True):
+            made = Counter()
+            for seed in range(60):
+                rng = random.Random(seed)
+                scene = make_scene(rng)
+                maker = QuestionMaker(rng)
+                made.update(q.family for q in maker.ask(scene, imagine(rng, scene), 8, description={"close": close}))
+            self.assertEqual(made["scene"] + made["indoors"] > 0, not close, made)
+            self.assertGreater(made["presence"], 0)
+
     def test_scenery_is_never_denied(self):
         rng = random.Random(4)
         scene = Scene(1, "street", things=[Thing(1, "car", "red")])
