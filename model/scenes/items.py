@@ -67,9 +67,10 @@ def choose(assets, rng, thing, noun, held_out, colour=None, posture=None, ease=0
     if not models:
         return None
     model = rng.choice(models)
-    spread = 0.04 if assets.group(noun) == "person" else 0.08
+    # People differ less than things; a few models are to stand for all that there are.
+    spread, uneven = (0.04, 0.06) if assets.group(noun) == "person" else (0.08, 0.12)
     whole = 1 + rng.uniform(-spread, spread)
-    scale = [round(whole * (1 + rng.uniform(-0.04, 0.04)), 3) for _ in range(3)]
+    scale = [round(whole * (1 + rng.uniform(-uneven, uneven)), 3) for _ in range(3)]
     if model.get("sprite"):
         scale = [round(whole, 3)] * 3
     size = [round(s * k, 4) for s, k in zip(model["size"], scale)]

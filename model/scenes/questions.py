@@ -24,11 +24,20 @@ WEIGHTS = {"presence": 15, "attribute": 12, "colour": 14, "count": 17, "spatial"
 # "left" and "right" must stay readable for `mirror`; a colour mistyped is another word.
 _NEVER_MISTYPED = {"left", "right", "grey", "than"} | set(COLOURS)
 _WORDINGS = words_of.all_wordings()
+# What people put around a question when they talk to somebody.
+_BEFORE = ("Please tell me: ", "Tell me, ", "Quick question: ", "One question: ", "Hello, ", "Hey, ", "OK, ", "Please: ",
+           "Look at the picture: ", "So, ", "Now, ")
+_AFTER = (" please", ", please", ", thanks", " now", " at the moment")
 
 
 def _users_way(text, rng):
-    """As users type: small letters, no mark, a typing error. "left" and "right" stay readable (see `mirror`)."""
+    """As users type: small letters, no mark, a typing error, a greeting. "left" and "right" stay readable (see
+    `mirror`)."""
     quoted = '"' in text
+    if rng.random() < 0.05:
+        text = rng.choice(_BEFORE) + (text if text.startswith("I ") else text[0].lower() + text[1:])
+    elif rng.random() < 0.03 and text[-1] in "?.":
+        text = text[:-1] + rng.choice(_AFTER) + text[-1]
     if rng.random() < 0.35 and not quoted:
         text = text.lower()
     if rng.random() < 0.2 and text[-1] in "?.":

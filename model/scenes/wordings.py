@@ -36,6 +36,8 @@ PRESENCE = ["Is there {a}?", "Is there {a} in the picture?", "Is there {a} here?
             "[Do|Can] you see [even one {n}|a single {n}|at least one {n}|one or more {p}]?",
             "Is [at least one {n}|a single {n}] [visible|there|in the <picture>]?",
             "[Anything like {a}|Something like {a}] [here|there|in the <picture>]?",
+            "Have you [noticed|spotted|found|recorded] [{a}|any {p}]?", "Has {a} [come into view|appeared|been seen]?",
+            "Is there {a} or [is there none|not]?", "[What about|How about] {a}, [is there one|do you see one]?",
             HELD_OUT, "Could you tell me whether there is {a}?", "Would you say that there is {a} in this picture?",
             "Have you got {a} in view?"]
 PERSON = ["Is anybody there?", "Is anyone there?", "Is there anybody?", "Is somebody there?", "Do you see anyone?",
@@ -360,6 +362,12 @@ PLACE = ["What kind of place is this?", "What place is this?", "Where is this?",
          "This is [what|which] [kind of place|place|location]?",
          "[In|At] [what|which] [place|location] [are we|is this|was this taken]?",
          "[Name|Describe|Give me] the [place|location].",
+         "[What|Which] [kind|type] of [place|area|site] [is the camera looking at|does the camera look at|is filmed]?",
+         "[What|Which] [surroundings|environment|premises] [are these|do we see|does the <picture> show]?",
+         "Where does [this camera|the camera] [hang|stand|look]?", "Where does this [happen|take place]?",
+         "In which [surroundings|environment] [are we|is this camera|was this taken]?",
+         "Is this a street, a shop, or [what|which] place is it?",
+         "The camera [looks at|hangs in|watches] [what|which] [place|kind of place]?",
          HELD_OUT, "What sort of place do you see?", "In what kind of place is the camera?"]
 IS_PLACE = ["Is this {a}?", "Is it {a}?", "Does the picture show {a}?", "Is the picture taken in {a}?", "Are we in {a}?",
             "Is the place {a}?", "Does this look like {a}?", "Is that {a}?", "Is the camera in {a}?",
@@ -490,6 +498,8 @@ MORE = ["Are there more {p} than {o}?", "Do you see more {p} than {o}?", "Are th
         "Do we [have|see] more {p} than {o}?", "There are more {p} than {o}, [yes or no|true or false|correct]?",
         "Do the {p} [exceed|beat] the {o} in number?", "Compared to {o}, are there more {p}?",
         "Have you [found|seen|counted] more {p} than {o}?",
+        "Are {p} in the majority over {o}?", "Do {p} [win|lead] over {o} in number?",
+        "Are there [too few|not enough] {o} to match the {p}?", "Is it more {p} than {o} [here|that you see|there]?",
         HELD_OUT, "Do the {p} outnumber the {o}?"]
 MORE_OR = ["Are there more {p} or more {o}?", "Which are more, the {p} or the {o}?", "What are there more of, {p} or {o}?",
            "Do you see more {p} or more {o}?", "What is more frequent, {p} or {o}?", "More {p} or more {o}?",
@@ -503,6 +513,9 @@ MORE_OR = ["Are there more {p} or more {o}?", "Which are more, the {p} or the {o
            "{p} or {o}: [which are more|what are there more of|of which are there more]?",
            "Which [has|have] the [larger|higher|greater] number, {p} or {o}?",
            "Have you counted more {p} or more {o}?",
+           "What do we have more of, {p} or {o}?", "Of which [do we have|can one see] more, {p} or {o}?",
+           "Which [are|is] in the majority, {p} or {o}?", "[Who|What] wins in number, {p} or {o}?",
+           "Which [kind|group] counts more, {p} or {o}?", "{p} or {o}: [what|which] has the majority?",
            HELD_OUT, "Which do you see more of, {p} or {o}?"]
 BIGGER = ["Which looks bigger, {x} or {y}?", "Which is bigger in the picture, {x} or {y}?", "What is larger in the picture, {x} or {y}?",
           "Which takes more of the picture, {x} or {y}?", "Which appears larger, {x} or {y}?", "What looks larger, {x} or {y}?",
@@ -515,6 +528,8 @@ BIGGER = ["Which looks bigger, {x} or {y}?", "Which is bigger in the picture, {x
           "[Which|What] [has|shows] the [larger|bigger] [area|size|part] [in the <picture>|], {x} or {y}?",
           "Is {x} or {y} the [bigger|larger] one?", "Compare {x} and {y}: which [is|looks] [bigger|larger]?",
           "[Which|What] takes up more [space|of the <picture>|room], {x} or {y}?",
+          "Which [occupies|uses|hides] more of the <picture>, {x} or {y}?",
+          "What [occupies|needs|has] the larger part of the <picture>, {x} or {y}?",
           HELD_OUT, "Which fills more of the frame, {x} or {y}?"]
 NEARER = ["Which is nearer, {x} or {y}?", "Which is closer, {x} or {y}?", "Which is closer to the camera, {x} or {y}?",
           "What is nearer to the camera, {x} or {y}?", "Is {x} or {y} nearer?", "What is closer, {x} or {y}?",
@@ -527,6 +542,8 @@ NEARER = ["Which is nearer, {x} or {y}?", "Which is closer, {x} or {y}?", "Which
           "[Which|What] is [in front|nearest|closest|the closer one|the nearer one], {x} or {y}?",
           "[Which|What] is [nearest|closest] to [us|the camera|the lens], {x} or {y}?",
           "Which [do you see|is] at the smaller distance, {x} or {y}?",
+          "Which one [is|lies|sits] nearer [to us|to the lens|], {x} or {y}?",
+          "Who or what comes first from here, {x} or {y}?",
           HELD_OUT, "Which one stands closer, {x} or {y}?"]
 
 DESCRIBE = ["Describe the picture.", "Describe the image.", "Describe what you see.", "Describe the scene.", "Caption this.",

@@ -5,6 +5,7 @@ tests that need them are skipped.
     /usr/bin/python3 tests/scenes/test_assets.py"""
 
 import collections
+import colorsys
 import ctypes.util
 import io
 import json
@@ -124,6 +125,47 @@ class Things(unittest.TestCase):
             mesh, parts = models.load(entries, record)
             painted = numpy.array([models.key_of(part) in record["paint"] for part in parts])[mesh.part[mesh.triangles[:, 0]]]
             self.assertGreater(mesh.areas()[painted].sum() / mesh.areas().sum(), 0.15, record["name"])
+
+    @needs_models
+    def test_own_colours_are_seen(self):
+        """A thing that nobody painted is called by a colour that somebody would call it."""
+        entries, pictures = catalog.open_libraries(), {}
+        for record in THINGS["models"]:
+            if not record["colour"] or not record["noun"] or THINGS["nouns"][record["noun"]].get("group") == "person":
+                continue
+            mesh, parts = models.load(entries, record)
+            shades = []
+            for part in parts:
+                shade = numpy.array(part["colour"]) * (1.0 if part["texture"] else record.get("tone") or 1.0) ** (1 / 2.2)
+                if part["texture"]:
+                    key = entries[record["name"]]["library"].name, part["texture"]
+                    if key not in pictures:
+                        pictures[key] = textures.shrink(textures.open_image(entries[record["name"]]["library"].read(key[1])))
+                    inked = pictures[key][pictures[key][..., 3] > 0.5][:, :3]
+                    shade = textures.to_srgb(inked.mean(0)) if len(inked) else numpy.ones(3)
+                shades.append(shade)
+            areas = mesh.areas()
+            own = [called(shade, record["colour"]) for shade in shades]
+            share = areas[numpy.array(own)[mesh.part[mesh.triangles[:, 0]]]].sum() / areas.sum()
+            self.assertGreater(share, 0.1, f"{record['name']}: {record['colour']}")
+
+
+HUES = {"red": (340, 22), "orange": (14, 48), "yellow": (40, 75), "green": (70, 175), "blue": (175, 262), "purple": (240, 325),
+        "pink": (300, 12), "brown": (0, 55)}
+
+
+def called(shade, colour):
+    """Whether anybody would call an sRGB shade of 0 to 1 by that name, in white light."""
+    hue, saturation, value = colorsys.rgb_to_hsv(*shade)
+    if colour in ("black", "gray", "white"):
+        low, high = {"black": (0.0, 0.34), "gray": (0.2, 0.78), "white": (0.66, 1.0)}[colour]
+        return low <= value <= high and (saturation < 0.25 or value < 0.2)
+    if saturation < 0.16 or value < 0.12:
+        return False
+    if colour == "brown" and value > 0.72 and not (20 < hue * 360 < 45 and saturation < 0.6):    # light wood is brown
+        return False
+    low, high = HUES[colour]
+    return (hue * 360 - low) % 360 <= (high - low) % 360
 
 
 class Meshes(unittest.TestCase):

@@ -467,7 +467,7 @@ class Balance(unittest.TestCase):
             for q in questions:
                 if q.family == "presence":
                     names = re.findall(_NAME, q.text.lower())
-                    for name in names[:1]:
+                    for name in names[-1:]:         # "any sign of a bus"
                         presence[v.GROUP_NOUNS and min(NAMES[name]) + str(len(NAMES[name]))][q.answer] += 1
                 if q.family == "count":
                     counts[q.answer] += 1
