@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -13,26 +14,26 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def find(binary=None, pack=None):
-    """The command line of scene-render. Without arguments: that of the build folder (FUSION_BUILD, else build/) with
-    the pack of this folder. FileNotFoundError says what to do."""
+    """The command line of scene-render. Without arguments: that of the build folder (FUSION_BUILD, else build/) or of
+    PATH, with the pack of this folder. FileNotFoundError and sources.Stale say what to do."""
     build = Path(os.environ.get("FUSION_BUILD") or ROOT / "build")
-    binary = binary or build / "model" / "scenes" / "render" / "scene-render"
+    built = build / "model" / "scenes" / "render" / "scene-render"
+    program = shutil.which(binary or built) or not binary and shutil.which(built.name)
+    if not program:
+        raise FileNotFoundError("%s is not there: build with -Dscenes=enabled, let FUSION_BUILD name the build folder, "
+                                "or name the program with --renderer" % (binary or built))
     pack = pack or Path(__file__).parent / "scenes.pack"
-    for path, how in ((binary, "build with -Dscenes=enabled, or name it with --renderer"),
-                      (pack, "make it with model/scenes/assets/make_pack.py, or name it with --pack")):
-        if not os.path.exists(path):
-            raise FileNotFoundError("%s is not there: %s" % (path, how))
-    return [str(binary), "--pack", str(pack)]
+    if not os.path.exists(pack):
+        raise FileNotFoundError("%s is not there: make it with model/scenes/assets/make_pack.py, or name it with --pack" % pack)
+    sources.check(pack)
+    return [program, "--pack", str(pack)]
 
 
 class Renderer:
-    """One process. `send` some descriptions, `receive` as many answers; in between at most a few pictures wait.
-    ValueError where the command names a pack that was made of other sources."""
+    """One process. `send` some descriptions, `receive` as many answers; in between at most a few pictures wait."""
 
     def __init__(self, command):
         self.command = command
-        if "--pack" in command[:-1] and os.path.isfile(command[command.index("--pack") + 1]):
-            sources.check(command[command.index("--pack") + 1])
         # lavapipe in this process's own thread: the other processors are for other processes
         environment = dict(os.environ)
         environment.setdefault("LP_NUM_THREADS", "0")

@@ -14,8 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, "..", "..")
 sys.path.insert(0, os.path.join(HERE, ".."))
 
-from scenes.assets import sources  # noqa: E402
-from scenes.renderer import arrays, draw  # noqa: E402
+from scenes.renderer import arrays, draw, find  # noqa: E402
 from scenes.scene import FAMILIES  # noqa: E402
 from scores import plain  # noqa: E402
 
@@ -53,15 +52,10 @@ class Renderer:
 
 
 def renderer(pack=None):
-    pack = pack or os.path.join(HERE, "..", "scenes", "scenes.pack")
-    if not os.path.exists(pack):
-        sys.exit("%s: no such file; model/scenes/assets/make_pack.py makes it" % pack)
     try:
-        sources.check(pack)
+        return Renderer(find(pack=pack))
     except (OSError, ValueError) as e:
         sys.exit(str(e))
-    return Renderer([find_program("scene-render", ("model", "scenes", "render"), ("model", "scenes")),
-                     "--pack", pack])
 
 
 class Language:

@@ -29,7 +29,7 @@ from PIL import Image
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
-from scenes.renderer import Renderer, arrays  # noqa: E402
+from scenes.renderer import Renderer, arrays, find  # noqa: E402
 from scenes.scene import COLOURS, PLACES, POSTURES, TIMES, WEATHER  # noqa: E402
 
 PALETTE = {"red": (220, 30, 30), "orange": (240, 140, 20), "yellow": (240, 230, 40), "green": (30, 160, 50),
@@ -60,11 +60,8 @@ def nouns():
 
 def start(binary, pack=None):
     try:
-        return Renderer([binary] + (["--pack", pack] if pack else []))
-    except OSError as e:
-        raise SystemExit("%s: the renderer did not start (%s): build it with -Dscenes=enabled, or name it "
-                         "with --renderer" % (binary, e))
-    except ValueError as e:         # a pack of other sources
+        return Renderer(find(binary, pack))
+    except (OSError, ValueError) as e:
         raise SystemExit(str(e))
 
 
