@@ -3,9 +3,10 @@
 
 from math import cos, hypot, radians, sin, sqrt
 
-from . import light as lights, places
+from . import light as lights
 from .camera import osd, sensor
 from .items import HANGING, choose, next_id, rounded
+from .tints import grey, pastel
 
 
 def cull(boxes, camera, reach):
@@ -62,14 +63,14 @@ def write_item(view, item, out):
     if item.noun in ("stop sign", "traffic light", "sign") and not item.fixed:
         x, y, z = item.position
         a = radians(item.yaw)
-        place.box(x - 0.05 * sin(a), place.floor, z - 0.05 * cos(a), 0.07, max(0.1, y + 0.3 * item.size[1] - place.floor), 0.07, place.surface("metal"), places.grey(rng, 0.3, 0.7), 0.5, id=item.id)
+        place.box(x - 0.05 * sin(a), place.floor, z - 0.05 * cos(a), 0.07, max(0.1, y + 0.3 * item.size[1] - place.floor), 0.07, place.surface("metal"), grey(rng, 0.3, 0.7), 0.5, id=item.id)
     if item.noun in HANGING and not item.fixed:
         x, y, z = item.position
         a = radians(item.yaw)
         w, h = item.size[0] + rng.uniform(0.4, 1.6), max(y + item.size[1], 2.1) + rng.uniform(0.15, 0.7)
         back = item.size[2] / 2 + 0.14
         place.box(x - sin(a) * back, 0, z - cos(a) * back, w, h, 0.25, place.surface("brick", "plaster", "wood", "concrete"),
-                  places.pastel(rng, 0.5, 0.95, 0.12), 1.6, item.yaw)
+                  pastel(rng, 0.5, 0.95, 0.12), 1.6, item.yaw)
     parts(view, item, out)
 
 
@@ -154,7 +155,7 @@ def write_sign(view, item, out):
     out["texts"].append(t)
     if board["mount"] == "post":
         back = 0.05
-        tone = places.grey(rng, 0.25, 0.8)
+        tone = grey(rng, 0.25, 0.8)
         for s in (-0.4, 0.4) if item.size[0] > 1.1 else (0,):
             px, pz = x + s * item.size[0] * cos(a) - back * sin(a), z - s * item.size[0] * sin(a) - back * cos(a)
             place.box(px, place.floor, pz, 0.06, y - place.floor + item.size[1] * 0.9, 0.05, place.surface("metal"), tone, 0.5, item.yaw, id=item.id)

@@ -22,6 +22,7 @@ from .describe import finish
 from .items import (HANGING, ON_TOP, SEAT_AT, SUPPORTS, area, choose, clipped, make_sign, meets, next_id, overlap, seat_of,
                     shared)
 from .staging import Stage
+from .tints import grey
 from .twins import twin
 
 __all__ = ["lay_out", "twin"]
@@ -357,7 +358,7 @@ def seat_under(view, item):
     side = rng.uniform(0.4, 0.7)
     back = min(0.22, item.size[2] * 0.25)
     place.box(x - sin(a) * back, y, z - cos(a) * back, side, own * 0.98, rng.uniform(0.3, 0.42), place.surface("concrete", "wood", "plaster"),
-              places.grey(rng, 0.4, 0.8), 0.8, item.yaw)
+              grey(rng, 0.4, 0.8), 0.8, item.yaw)
 
 
 def decorate(view):
@@ -404,4 +405,4 @@ def occluder(view):
     x, z, _ = cam.at_depth(u, depth, cam.position[1])
     wide = w * 2 * depth * cam.tan * cam.aspect
     place.box(x, 0 if cam.position[1] < 6 else cam.position[1] - 4, z, wide, cam.position[1] + 3 if cam.position[1] < 6 else 8, wide,
-              place.surface("metal", "concrete", "wood"), places.grey(rng, 0.15, 0.8), 0.5, rng.uniform(0, 90))
+              place.surface("metal", "concrete", "wood"), grey(rng, 0.15, 0.8), 0.5, rng.uniform(0, 90))
