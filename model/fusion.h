@@ -49,8 +49,9 @@ typedef struct {
     const char *device;         /* NULL or "auto", an index, or part of a device's name */
     fusion_precision precision;
     uint32_t max_context;       /* positions of the KV cache; 0: 2048 (at most what the model has). Openers
-                                   that differ in it share the loaded copy: each has its own limit, and the
-                                   cache is as long as the longest */
+                                   that differ in it share the loaded copy: each has its own limit, is checked
+                                   when it is larger than the first's, and the cache is as long as the
+                                   longest that memory is there for */
 } fusion_model_options;
 
 typedef enum { FUSION_LOADING, FUSION_READY, FUSION_FAILED, FUSION_LOST } fusion_model_state;

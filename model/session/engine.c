@@ -209,7 +209,7 @@ engine_load(core *c, GError **error)
         return false;
     net_model_set_pause(e->model, batch_pause, c);
     g_mutex_lock(&c->lock);
-    uint32_t max_context = c->want_context;
+    uint32_t max_context = c->base_context;
     g_mutex_unlock(&c->lock);
     return engine_ensure_states(c, max_context, error) && warm_up(c, error);
 }

@@ -54,6 +54,20 @@ handle_for(core *c, uint32_t max_context)
     return m;
 }
 
+/* What is held for who is gone need not be loaded again. With the registry's lock; handles are
+ * left. */
+static void
+handle_left(core *c)
+{
+    uint32_t largest = 0;
+    for (guint i = 0; i < c->handles->len; i++)
+        largest = MAX(largest, ((fusion_model *) g_ptr_array_index(c->handles, i))->max_context);
+    g_mutex_lock(&c->lock);
+    c->base_context = MIN(c->base_context, largest);
+    c->want_context = largest;
+    g_mutex_unlock(&c->lock);
+}
+
 /* Of anything but auto. */
 static net_precision
 net_precision_of(fusion_precision precision)
@@ -80,20 +94,6 @@ static uint32_t
 resolve_context(uint32_t wanted, const net_config *config)
 {
     return MIN(wanted ? wanted : 2048, config->llm.max_positions);
-}
-
-static fusion_model *
-find_loaded(const char *folder, uint32_t device, const fusion_model_options *o)
-{
-    fusion_model *found = NULL;
-    g_mutex_lock(&registry.lock);
-    for (guint i = 0; registry.cores && !found && i < registry.cores->len; i++) {
-        core *c = g_ptr_array_index(registry.cores, i);
-        if (core_matches(c, folder, device, o->precision))
-            found = handle_for(c, resolve_context(o->max_context, c->config));
-    }
-    g_mutex_unlock(&registry.lock);
-    return found;
 }
 
 /* ---- checks before a load ----------------------------------------------------------------- */
@@ -201,6 +201,53 @@ needed_bytes(const core *c, net_precision precision, uint32_t max_context)
     return net_model_predict_bytes(c->config, precision, max_context, FRAME_SLOTS, 1);
 }
 
+/* Whether the states that a loaded model can get have so many positions: the first opener's have,
+ * whatever others ask. With the registry's lock; `device` is the model's, opened anew or not. */
+static bool
+check_larger(core *c, net_device *device, uint32_t max_context, GError **error)
+{
+    g_mutex_lock(&c->lock);
+    uint32_t base = c->base_context;
+    g_mutex_unlock(&c->lock);
+    if (max_context <= base)
+        return true;
+    if (!net_model_check_context(device, c->config, c->precision, max_context, error))
+        return false;
+    /* what is free now lacks what the model holds already */
+    uint64_t needs = needed_bytes(c, c->precision, max_context), has = c->device.free_bytes;
+    if (needs <= has)
+        return true;
+    g_autofree char *needs_text = bytes_text(needs), *has_text = bytes_text(has);
+    g_set_error(error, FUSION_ERROR, FUSION_ERROR_MEMORY,
+                "%s: needs %s on %s with precision=%s and max-context=%u, which had %s when others "
+                "opened the model with max-context=%u: try a smaller max-context or another device",
+                c->folder, needs_text, c->device.name, net_precision_name(c->precision),
+                max_context, has_text, base);
+    return false;
+}
+
+/* FALSE: it is loaded and refuses this opener. *found: a handle, or NULL when it is not loaded. */
+static bool
+find_loaded(const char *folder, net_device *device, const fusion_model_options *o,
+            fusion_model **found, GError **error)
+{
+    const net_device_info *info = net_device_get_info(device);
+    bool ok = true;
+    *found = NULL;
+    g_mutex_lock(&registry.lock);
+    for (guint i = 0; registry.cores && i < registry.cores->len; i++) {
+        core *c = g_ptr_array_index(registry.cores, i);
+        if (!core_matches(c, folder, info->index, o->precision))
+            continue;
+        uint32_t max_context = resolve_context(o->max_context, c->config);
+        ok = check_larger(c, device, max_context, error);
+        *found = ok ? handle_for(c, max_context) : NULL;
+        break;
+    }
+    g_mutex_unlock(&registry.lock);
+    return ok;
+}
+
 static bool
 choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uint32_t max_context,
                  GError **error)
@@ -305,7 +352,7 @@ core_open(const char *folder, net_config *config, net_device *device, const fusi
         !choose_precision(c, cp, o->precision, max_context, error))
         return NULL;
     list_latent_tokens(c);
-    c->want_context = max_context;
+    c->base_context = c->want_context = max_context;
     return g_steal_pointer(&c);
 }
 
@@ -336,8 +383,8 @@ open_locked(const char *folder, const fusion_model_options *o, GError **error)
     g_autoptr(net_device) device = net_device_open(o->device, error);
     if (!device)
         return NULL;
-    fusion_model *model = find_loaded(folder, net_device_get_info(device)->index, o);
-    if (model)
+    fusion_model *model;
+    if (!find_loaded(folder, device, o, &model, error) || model)
         return model;
     g_autoptr(core) c = core_open(folder, g_steal_pointer(&config), device, o, error);
     if (!c)
@@ -417,6 +464,8 @@ fusion_model_unref(fusion_model *model)
         g_ptr_array_remove(registry.cores, c);
         if (registry.cores->len == 0)
             g_clear_pointer(&registry.cores, g_ptr_array_unref);
+    } else {
+        handle_left(c);
     }
     g_mutex_unlock(&registry.lock);
 

@@ -120,7 +120,9 @@ struct core {
     GQueue sessions;          /* (L) fusion_session; the one served last is at the tail */
     void *turn_identity;      /* (L) frame of the turn that goes on, a reference or NULL */
     uint32_t turn_served;     /* (L) */
-    uint32_t want_context;    /* (L) the largest max_context among the handles so far */
+    uint32_t want_context;    /* (L) the largest max_context among the handles */
+    uint32_t base_context;    /* (L) what a load must make room for: the first opener's, or less when
+                                 only smaller ones are left */
     bool reloading;           /* scheduler thread: after a loss, progress is not told */
 
     GCancellable *step_cancel; /* (L) of the decoding step that runs, or NULL */

@@ -50,6 +50,8 @@ static struct {
     char *load_error;
     uint64_t needs[2]; /* f32; f16 and smaller */
     uint64_t q4_needs; /* q4; 0: as f16 */
+    uint64_t position_needs;
+    uint32_t checked_positions, state_positions;
     fake_net_counts counts;
     GString *order, *prompt, *instruction;
 } fake;
@@ -75,12 +77,13 @@ fake_net_reset(void)
     fake.max_states = fake.state_memory = fake.step_memory = NET_MAX_STATES;
     fake.never = -1;
     fake.decode_us = fake.failing_opens = 0;
-    fake.q4_needs = 0;
+    fake.q4_needs = fake.position_needs = 0;
+    fake.checked_positions = fake.state_positions = UINT32_MAX;
     fake.needs[0] = 2000;
     fake.needs[1] = 1000;
     g_clear_pointer(&fake.load_error, g_free);
     alive.loads = alive.encodes = alive.prefills = alive.decodes = alive.extended = 0;
-    alive.steps = alive.widest = alive.refused = 0;
+    alive.steps = alive.widest = alive.refused = alive.no_states = 0;
     fake.counts = alive;
     empty(&fake.order);
     empty(&fake.prompt);
@@ -148,6 +151,23 @@ fake_net_set_state_memory(uint32_t n)
 {
     g_mutex_lock(&lock);
     fake.state_memory = n;
+    g_mutex_unlock(&lock);
+}
+
+void
+fake_net_set_position_needs(uint64_t bytes, uint32_t checked)
+{
+    g_mutex_lock(&lock);
+    fake.position_needs = bytes;
+    fake.checked_positions = checked;
+    g_mutex_unlock(&lock);
+}
+
+void
+fake_net_set_state_positions(uint32_t n)
+{
+    g_mutex_lock(&lock);
+    fake.state_positions = n;
     g_mutex_unlock(&lock);
 }
 
@@ -411,7 +431,8 @@ net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t m
     uint64_t weights = fake.needs[precision == NET_F32 ? 0 : 1];
     if (precision == NET_Q4 && fake.q4_needs)
         weights = fake.q4_needs;
-    uint64_t needs = weights + frames * FAKE_FRAME_BYTES;
+    uint64_t needs =
+        weights + frames * FAKE_FRAME_BYTES + max_context * states * fake.position_needs;
     g_mutex_unlock(&lock);
     return needs;
 }
@@ -440,7 +461,14 @@ bool
 net_model_check_context(net_device *device, const net_config *c, net_precision precision,
                         uint32_t max_context, GError **error)
 {
-    return true;
+    g_mutex_lock(&lock);
+    uint32_t most = fake.checked_positions;
+    g_mutex_unlock(&lock);
+    if (max_context <= most)
+        return true;
+    g_set_error(error, NET_ERROR, NET_ERROR_ARGUMENT, "max-context: expected at most %u, found %u",
+                most, max_context);
+    return false;
 }
 
 bool
@@ -523,11 +551,12 @@ net_states_new(net_model *m, uint32_t max_context, uint32_t n, net_state **state
 {
     g_assert_cmpuint(n, <=, NET_MAX_STATES);
     g_mutex_lock(&lock);
-    bool fits = n <= fake.state_memory;
+    bool fits = n <= fake.state_memory && max_context <= fake.state_positions;
     g_mutex_unlock(&lock);
     if (!fits) {
-        g_set_error(error, FAKE_DEVICE_ERROR, NET_CLASS_OUT_OF_MEMORY, "no memory for %u states",
-                    n);
+        count(&fake.counts.no_states, 1);
+        g_set_error(error, FAKE_DEVICE_ERROR, NET_CLASS_OUT_OF_MEMORY,
+                    "no memory for %u states of %u positions", n, max_context);
         return false;
     }
     for (uint32_t i = 0; i < n; i++) {

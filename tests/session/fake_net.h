@@ -43,6 +43,11 @@ void fake_net_lose_device_in_step(void);
 void fake_net_set_step_memory(uint32_t conversations, int never);
 /* Memory is there for at most n states at once. */
 void fake_net_set_state_memory(uint32_t n);
+/* Memory is there for states of at most n positions. */
+void fake_net_set_state_positions(uint32_t n);
+/* Each position of a state is predicted to need so many bytes, and a device takes at most `checked`
+ * of them. */
+void fake_net_set_position_needs(uint64_t bytes, uint32_t checked);
 /* Bytes that a model is predicted to need, in f32 and in f16, with FAKE_FRAME_BYTES more for every
  * frame; the devices have 1 GiB. */
 #define FAKE_FRAME_BYTES 1000
@@ -58,6 +63,7 @@ typedef struct {
     uint32_t steps;    /* those steps */
     uint32_t widest;   /* answers in one of them */
     uint32_t refused;  /* steps that memory was lacking for; in none of the above */
+    uint32_t no_states; /* calls of net_states_new that memory was lacking for */
     uint32_t extended; /* tokens of net_extend */
     uint32_t models, states, frames, devices; /* alive now */
     uint32_t reserve;                         /* of the latest prefill's prompt */

@@ -418,6 +418,98 @@ test_memory(void)
     tiny_model_remove(folder);
 }
 
+/* ---- openers with more context ------------------------------------------------------------ */
+
+/* A question is answered, or ends in the error `code`; -1: none. */
+static void
+assert_answers(fusion_model *m, int code)
+{
+    g_autoptr(answers) a = answers_new();
+    g_autoptr(fusion_session) s = fusion_session_new(m, "one");
+    g_autoptr(fusion_question) q = fusion_question_new("Who?", NULL);
+    const GError *error = ask_wait(s, 1, q, NULL, a)->error;
+    if (code < 0)
+        g_assert_no_error(error);
+    else
+        g_assert_error(error, FUSION_ERROR, code);
+}
+
+/* Waits (20 s, then the test fails) until it has loaded for the n-th time. */
+static void
+wait_loads(fusion_model *m, uint32_t n)
+{
+    gint64 until = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    while (fake_net_get_counts().loads < n || fusion_model_get_state(m) != FUSION_READY) {
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
+        g_usleep(10000);
+    }
+}
+
+/* Who wants more context than the first is checked as the first was. */
+static void
+test_larger_is_checked(void)
+{
+    fake_net_reset();
+    char *folder = tiny_model_make(NULL);
+    fusion_model_options o = {.folder = folder, .max_context = 512};
+    fake_net_set_position_needs((uint64_t) 1 << 20, 2000);
+    g_autoptr(fusion_model) first = open_with(&o);
+    g_assert_true(fusion_model_wait(first, NULL, NULL));
+    o.max_context = 1000;
+    fusion_model *fits = open_with(&o);
+    g_assert_true(fits->core == first->core);
+    g_assert_cmpuint(first->core->want_context, ==, 1000);
+    o.max_context = 1500;
+    assert_refused(&o, FUSION_ERROR_MEMORY, "max-context=1500");
+    o.max_context = 2001;
+    assert_refused(&o, FUSION_ERROR_ARGUMENT, "at most 2000");
+    g_assert_cmpuint(registry_count(), ==, 1);
+    g_assert_cmpuint(fake_net_get_counts().devices, ==, 1);
+    g_assert_cmpuint(first->core->want_context, ==, 1000);
+    assert_answers(first, -1);
+
+    /* What nobody wants any more is not asked for again. */
+    fusion_model_unref(fits);
+    g_assert_cmpuint(first->core->want_context, ==, 512);
+    o.max_context = 256;
+    fusion_model *small = open_with(&o);
+    fusion_model_unref(g_steal_pointer(&first));
+    g_assert_cmpuint(small->core->want_context, ==, 256);
+    g_assert_cmpuint(small->core->base_context, ==, 256);
+    fusion_model_unref(small);
+    tiny_model_remove(folder);
+}
+
+/* What one opener wants beyond the first's, and memory is lacking for after all, keeps the model
+ * neither from loading nor from coming back. */
+static void
+test_larger_does_not_fit(void)
+{
+    fake_net_reset();
+    char *folder = tiny_model_make(NULL);
+    fusion_model_options o = {.folder = folder, .max_context = 512};
+    g_autoptr(GError) error = NULL;
+    fake_net_set_state_positions(600);
+    fake_net_hold_load(true);
+    fusion_model *first = open_with(&o);
+    o.max_context = 1000;
+    fusion_model *large = open_with(&o);
+    fake_net_hold_load(false);
+    fusion_model_wait(first, NULL, &error);
+    g_assert_no_error(error);
+    assert_answers(first, -1);
+    assert_answers(large, FUSION_ERROR_MEMORY);
+    assert_answers(first, -1);
+
+    fake_net_lose_device(0);
+    assert_answers(first, FUSION_ERROR_DEVICE_LOST);
+    wait_loads(first, 2);
+    assert_answers(first, -1);
+    fusion_model_unref(large);
+    fusion_model_unref(first);
+    tiny_model_remove(folder);
+}
+
 static void
 test_generation_of_the_model(void)
 {
@@ -484,6 +576,8 @@ main(int argc, char **argv)
     g_test_add_func("/model/device-without-f16", test_device_without_f16);
     g_test_add_func("/model/warm-up", test_warm_up);
     g_test_add_func("/model/memory", test_memory);
+    g_test_add_func("/model/larger/checked", test_larger_is_checked);
+    g_test_add_func("/model/larger/does-not-fit", test_larger_does_not_fit);
     g_test_add_func("/model/generation-config", test_generation_of_the_model);
     g_test_add_func("/model/default", test_default_model);
     g_test_add_func("/model/devices", test_devices);
