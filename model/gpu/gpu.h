@@ -47,6 +47,7 @@ typedef struct {
     char name[256];   /* VkPhysicalDeviceProperties.deviceName */
     char driver[256]; /* driver name and version */
     uint32_t index;   /* place in gpu_device_list; two devices may have the same name */
+    uint8_t uuid[16]; /* VkPhysicalDeviceIDProperties.deviceUUID: the same in every list */
     gpu_class cls;
     bool discrete, integrated, cpu; /* the device type; none set: virtual or other */
     uint32_t api_version;

@@ -196,6 +196,7 @@ fill_info(VkInstance inst, VkPhysicalDevice phys, gpu_device_info *info)
                                        .pNext = &v11,
                                    });
     g_snprintf(info->driver, sizeof info->driver, "%s %s", v12.driverName, v12.driverInfo);
+    memcpy(info->uuid, v11.deviceUUID, sizeof info->uuid);
     info->max_alloc_bytes = v11.maxMemoryAllocationSize;
     info->subgroup_size = v11.subgroupSize;
     if (v11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) {

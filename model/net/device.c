@@ -2,6 +2,8 @@
 /* A device with its kernels, and what its errors mean: all that those above net/ know of it. */
 #include "net_device.h"
 
+#include <string.h>
+
 struct net_device {
     gatomicrefcount refs;
     ops *o;
@@ -18,6 +20,8 @@ info_of(const gpu_device_info *from)
         .free_bytes = from->heap_free_bytes ? from->heap_free_bytes : from->heap_bytes,
     };
     g_strlcpy(info.name, from->name, sizeof info.name);
+    G_STATIC_ASSERT(sizeof info.uuid == sizeof from->uuid);
+    memcpy(info.uuid, from->uuid, sizeof info.uuid);
     return info;
 }
 

@@ -49,7 +49,8 @@ typedef struct net_device net_device;
 
 typedef struct {
     char name[256];
-    uint32_t index; /* place in net_device_list; two devices may have the same name */
+    uint32_t index; /* place in net_device_list now; two devices may have the same name */
+    uint8_t uuid[16]; /* of the device wherever it is in a list */
     bool is_cpu;
     bool f16; /* NET_F16 runs on it */
     uint64_t free_bytes; /* of device memory when it was opened or listed: an estimate */

@@ -187,13 +187,41 @@ warm_up(core *c, GError **error)
 }
 
 bool
+engine_same_device(const net_device_info *a, const net_device_info *b)
+{
+    static const uint8_t unknown[sizeof a->uuid];
+    return g_str_equal(a->name, b->name) && memcmp(a->uuid, b->uuid, sizeof a->uuid) == 0 &&
+           (a->index == b->index || memcmp(a->uuid, unknown, sizeof a->uuid) != 0);
+}
+
+/* A device that was lost may be missing from the list: others have taken its place then. */
+static net_device *
+open_again(const core *c, GError **error)
+{
+    g_autoptr(GArray) list = net_device_list(error);
+    for (guint i = 0; list && i < list->len; i++) {
+        const net_device_info *info = &g_array_index(list, net_device_info, i);
+        if (!engine_same_device(info, &c->device))
+            continue;
+        g_autofree char *index = g_strdup_printf("%u", info->index);
+        g_autoptr(net_device) device = net_device_open(index, error);
+        if (!device || engine_same_device(net_device_get_info(device), &c->device))
+            return g_steal_pointer(&device);
+    }
+    if (list)
+        g_set_error(error, FUSION_ERROR, FUSION_ERROR_DEVICE,
+                    "%s: expected the device %s, found it missing among the %u there are",
+                    c->folder, c->device.name, list->len);
+    return NULL;
+}
+
+bool
 engine_load(core *c, GError **error)
 {
     engine *e = &c->engine;
     c->width = NET_MAX_STATES;
     if (!e->device) {
-        g_autofree char *index = g_strdup_printf("%u", c->device.index);
-        net_device *device = net_device_open(index, error);
+        net_device *device = open_again(c, error);
         if (!device)
             return false;
         g_mutex_lock(&c->lock);

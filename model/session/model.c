@@ -77,9 +77,9 @@ net_precision_of(fusion_precision precision)
 G_STATIC_ASSERT(NET_Q4 - NET_F32 == FUSION_PRECISION_Q4 - FUSION_PRECISION_F32);
 
 static bool
-core_matches(core *c, const char *folder, uint32_t device, fusion_precision precision)
+core_matches(core *c, const char *folder, const net_device_info *device, fusion_precision precision)
 {
-    if (!g_str_equal(c->folder, folder) || c->device.index != device)
+    if (!g_str_equal(c->folder, folder) || !engine_same_device(&c->device, device))
         return false;
     if (precision == FUSION_PRECISION_AUTO ? c->precision != c->stored_precision
                                            : c->precision != net_precision_of(precision))
@@ -237,7 +237,7 @@ find_loaded(const char *folder, net_device *device, const fusion_model_options *
     g_mutex_lock(&registry.lock);
     for (guint i = 0; registry.cores && i < registry.cores->len; i++) {
         core *c = g_ptr_array_index(registry.cores, i);
-        if (!core_matches(c, folder, info->index, o->precision))
+        if (!core_matches(c, folder, info, o->precision))
             continue;
         uint32_t max_context = resolve_context(o->max_context, c->config);
         ok = check_larger(c, device, max_context, error);

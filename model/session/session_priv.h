@@ -160,8 +160,11 @@ void scheduler_sweep(core *c);
 
 /* ---- engine.c ----------------------------------------------------------------------------- */
 
+/* Whether the two describe one device, in whatever place it is. */
+bool engine_same_device(const net_device_info *a, const net_device_info *b);
 /* Loads weights, makes the states, and runs a first request so that every kernel is compiled. Opens
- * the device if engine.device is NULL. */
+ * the device if engine.device is NULL: the one that it was, FUSION_ERROR_DEVICE while that is not
+ * there. */
 bool engine_load(core *c, GError **error);
 /* Frees all of it, the device too. */
 void engine_unload(core *c);

@@ -44,6 +44,7 @@ static struct {
     void *logits_user;
     GArray *answer;
     bool held, pausing, load_held, lose, lose_step;
+    uint32_t missing; /* devices at the beginning of the list */
     uint32_t max_states, state_memory, step_memory;
     int never;
     uint32_t decode_us, failing_opens;
@@ -76,14 +77,14 @@ fake_net_reset(void)
     fake.held = fake.pausing = fake.load_held = fake.lose = fake.lose_step = false;
     fake.max_states = fake.state_memory = fake.step_memory = NET_MAX_STATES;
     fake.never = -1;
-    fake.decode_us = fake.failing_opens = 0;
+    fake.decode_us = fake.failing_opens = fake.missing = 0;
     fake.q4_needs = fake.position_needs = 0;
     fake.checked_positions = fake.state_positions = UINT32_MAX;
     fake.needs[0] = 2000;
     fake.needs[1] = 1000;
     g_clear_pointer(&fake.load_error, g_free);
     alive.loads = alive.encodes = alive.prefills = alive.decodes = alive.extended = 0;
-    alive.steps = alive.widest = alive.refused = alive.no_states = 0;
+    alive.steps = alive.widest = alive.refused = alive.no_states = alive.lists = 0;
     fake.counts = alive;
     empty(&fake.order);
     empty(&fake.prompt);
@@ -215,6 +216,14 @@ fake_net_lose_device(uint32_t failing_opens)
 }
 
 void
+fake_net_set_missing_devices(uint32_t n)
+{
+    g_mutex_lock(&lock);
+    fake.missing = n;
+    g_mutex_unlock(&lock);
+}
+
+void
 fake_net_set_q4_needs(uint64_t bytes)
 {
     g_mutex_lock(&lock);
@@ -290,11 +299,23 @@ count(uint32_t *counter, int by)
 
 static const char *const device_names[] = {"Fake GPU", "Fake CPU", "Fake GPU"};
 
+static uint32_t
+missing_devices(void)
+{
+    g_mutex_lock(&lock);
+    uint32_t n = fake.missing;
+    g_mutex_unlock(&lock);
+    return n;
+}
+
 static net_device_info
 info_of(guint64 index)
 {
-    net_device_info info = {.index = (uint32_t) index, .free_bytes = 1 << 30};
-    g_strlcpy(info.name, device_names[index], sizeof info.name);
+    uint32_t missing = missing_devices();
+    net_device_info info = {.index = (uint32_t) index,
+                            .uuid = {(uint8_t) (1 + index + missing)},
+                            .free_bytes = 1 << 30};
+    g_strlcpy(info.name, device_names[index + missing], sizeof info.name);
     info.is_cpu = g_str_equal(info.name, "Fake CPU");
     info.f16 = !info.is_cpu;
     return info;
@@ -304,17 +325,18 @@ net_device *
 net_device_open(const char *name, GError **error)
 {
     guint64 index = 0;
+    uint32_t missing = missing_devices(), n = G_N_ELEMENTS(device_names) - missing;
     g_mutex_lock(&lock);
     bool fails = fake.failing_opens > 0;
     if (fails)
         fake.failing_opens--;
     g_mutex_unlock(&lock);
     if (name && *name && !g_str_equal(name, "auto") &&
-        !g_ascii_string_to_unsigned(name, 10, 0, G_N_ELEMENTS(device_names) - 1, &index, NULL)) {
-        while (index < G_N_ELEMENTS(device_names) && !strstr(device_names[index], name))
+        !g_ascii_string_to_unsigned(name, 10, 0, n - 1, &index, NULL)) {
+        while (index < n && !strstr(device_names[index + missing], name))
             index++;
     }
-    if (fails || index == G_N_ELEMENTS(device_names)) {
+    if (fails || index == n) {
         g_set_error(error, FAKE_DEVICE_ERROR, NET_CLASS_NO_DEVICE, "no device \"%s\"", name);
         return NULL;
     }
@@ -357,7 +379,8 @@ GArray *
 net_device_list(GError **error)
 {
     GArray *list = g_array_new(FALSE, TRUE, sizeof(net_device_info));
-    for (guint i = 0; i < G_N_ELEMENTS(device_names); i++) {
+    count(&fake.counts.lists, 1);
+    for (guint i = 0; i < G_N_ELEMENTS(device_names) - missing_devices(); i++) {
         net_device_info info = info_of(i);
         g_array_append_val(list, info);
     }
@@ -555,8 +578,8 @@ net_states_new(net_model *m, uint32_t max_context, uint32_t n, net_state **state
     g_mutex_unlock(&lock);
     if (!fits) {
         count(&fake.counts.no_states, 1);
-        g_set_error(error, FAKE_DEVICE_ERROR, NET_CLASS_OUT_OF_MEMORY,
-                    "no memory for %u states of %u positions", n, max_context);
+        g_set_error(error, FAKE_DEVICE_ERROR, NET_CLASS_OUT_OF_MEMORY, "no memory for %u states",
+                    n);
         return false;
     }
     for (uint32_t i = 0; i < n; i++) {

@@ -36,6 +36,8 @@ void fake_net_hold_load(bool held);
 /* The next prefill fails with a lost device, and the next `failing_opens` device openings
  * fail. */
 void fake_net_lose_device(uint32_t failing_opens);
+/* The first n devices are not there: others have their indices. */
+void fake_net_set_missing_devices(uint32_t n);
 /* The next decoding step fails with a lost device. */
 void fake_net_lose_device_in_step(void);
 /* Memory is there for decoding steps of at most `conversations` at once, and never for one with a
@@ -64,6 +66,7 @@ typedef struct {
     uint32_t widest;   /* answers in one of them */
     uint32_t refused;  /* steps that memory was lacking for; in none of the above */
     uint32_t no_states; /* calls of net_states_new that memory was lacking for */
+    uint32_t lists;     /* of devices */
     uint32_t extended; /* tokens of net_extend */
     uint32_t models, states, frames, devices; /* alive now */
     uint32_t reserve;                         /* of the latest prefill's prompt */

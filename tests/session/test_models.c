@@ -510,6 +510,44 @@ test_larger_does_not_fit(void)
     tiny_model_remove(folder);
 }
 
+/* ---- a device that goes ------------------------------------------------------------------- */
+
+/* A lost device's index is another's while it is away: that one is not taken for it, by the model
+ * or by who opens it meanwhile; nor does the model that has it now lose it. */
+static void
+test_missing_device(void)
+{
+    fake_net_reset();
+    char *folder = tiny_model_make(NULL);
+    fusion_model_options o = {.folder = folder, .device = "0"};
+    fusion_model *gpu = open_with(&o);
+    g_assert_true(fusion_model_wait(gpu, NULL, NULL));
+    fake_net_set_missing_devices(1);
+    fake_net_lose_device(0);
+    assert_answers(gpu, FUSION_ERROR_DEVICE_LOST);
+    while (fake_net_get_counts().lists < 2) /* tried, and tried again */
+        g_usleep(10000);
+    g_assert_cmpint(fusion_model_get_state(gpu), ==, FUSION_LOST);
+    g_assert_cmpuint(fake_net_get_counts().loads, ==, 1);
+    fusion_model *cpu = open_with(&o);
+    g_assert_true(cpu->core != gpu->core);
+    g_assert_cmpstr(cpu->core->device.name, ==, "Fake CPU");
+    g_assert_true(fusion_model_wait(cpu, NULL, NULL));
+    fake_net_set_missing_devices(0);
+    wait_loads(gpu, 3);
+    assert_answers(gpu, -1);
+    g_assert_cmpstr(net_device_get_info(gpu->core->engine.device)->name, ==, "Fake GPU");
+
+    /* What has moved in the list is found again. */
+    fake_net_lose_device(0);
+    assert_answers(cpu, FUSION_ERROR_DEVICE_LOST);
+    wait_loads(cpu, 4);
+    g_assert_cmpuint(net_device_get_info(cpu->core->engine.device)->index, ==, 1);
+    fusion_model_unref(cpu);
+    fusion_model_unref(gpu);
+    tiny_model_remove(folder);
+}
+
 static void
 test_generation_of_the_model(void)
 {
@@ -578,6 +616,7 @@ main(int argc, char **argv)
     g_test_add_func("/model/memory", test_memory);
     g_test_add_func("/model/larger/checked", test_larger_is_checked);
     g_test_add_func("/model/larger/does-not-fit", test_larger_does_not_fit);
+    g_test_add_func("/model/missing-device", test_missing_device);
     g_test_add_func("/model/generation-config", test_generation_of_the_model);
     g_test_add_func("/model/default", test_default_model);
     g_test_add_func("/model/devices", test_devices);
