@@ -98,6 +98,18 @@ net_model_predict_bytes(const net_config *c, net_precision precision, uint32_t m
     return bytes + CLAMP(bytes / 5, 16 * MIB, 256 * MIB) / 2;
 }
 
+static bool
+resize_scratch(net_model *m, uint64_t bytes, GError **error)
+{
+    for (guint i = 0; i < m->recordings->len; i++)
+        net_recordings_clear(g_ptr_array_index(m->recordings, i));
+    /* the old one goes first: both may not fit */
+    g_clear_pointer(&m->scratch, gpu_buf_free);
+    m->scratch = bytes ? gpu_buf_new(m->dev, bytes, GPU_MEM_DEVICE, "activations", error) : NULL;
+    m->scratch_size = m->scratch ? bytes : 0;
+    return m->scratch != NULL;
+}
+
 bool
 net_model_reserve(net_model *m, uint64_t bytes, GError **error)
 {
@@ -105,18 +117,17 @@ net_model_reserve(net_model *m, uint64_t bytes, GError **error)
 
     if (m->scratch && bytes <= before)
         return true;
-    for (guint i = 0; i < m->recordings->len; i++)
-        net_recordings_clear(g_ptr_array_index(m->recordings, i));
-    /* the old one goes first: both may not fit */
-    g_clear_pointer(&m->scratch, gpu_buf_free);
-    m->scratch = gpu_buf_new(m->dev, bytes, GPU_MEM_DEVICE, "activations", error);
-    if (m->scratch) {
-        m->scratch_size = bytes;
+    if (resize_scratch(m, bytes, error))
         return true;
-    }
-    m->scratch = before ? gpu_buf_new(m->dev, before, GPU_MEM_DEVICE, "activations", NULL) : NULL;
-    m->scratch_size = m->scratch ? before : 0;
+    resize_scratch(m, before, NULL);
     return false;
+}
+
+void
+net_model_unreserve(net_model *m, uint64_t bytes)
+{
+    if (m->scratch_size > bytes)
+        resize_scratch(m, bytes, NULL);
 }
 
 void

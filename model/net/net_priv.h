@@ -189,6 +189,8 @@ void net_model_pause(net_model *m);
 
 /* Makes the scratch at least that large; recordings that used a smaller one are dropped. */
 bool net_model_reserve(net_model *m, uint64_t bytes, GError **error);
+/* Makes it that large again after a failure that came behind net_model_reserve. */
+void net_model_unreserve(net_model *m, uint64_t bytes);
 /* Drops the recordings that name a frame. */
 void net_model_forget_frame(net_model *m, uint32_t frame);
 

@@ -142,6 +142,7 @@ net_shared *
 net_shared_new(net_model *m, uint32_t max_context, uint32_t n, GError **error)
 {
     const net_config *c = m->c;
+    uint64_t scratch = m->scratch_size;
 
     max_context = fit_context(c, max_context);
     if (!net_model_reserve(m, net_state_scratch_bytes(c, m->act, max_context), error))
@@ -157,6 +158,8 @@ net_shared_new(net_model *m, uint32_t max_context, uint32_t n, GError **error)
         make_pass_memory(s, error) && make_step_memory(s, error))
         return s;
     net_shared_free(s);
+    /* who tries again with less must not lack what this one took */
+    net_model_unreserve(m, scratch);
     return NULL;
 }
 

@@ -81,17 +81,59 @@ states_clear(engine *e)
     e->n_states = e->state_context = 0;
 }
 
+/* Memory that others had may be free again after so long. Every try takes the states of all away.
+ */
+#define LACKING_US (30 * G_USEC_PER_SEC)
+
+/* What the model was opened with is tried every time. */
+static void
+remember_lacking(core *c, uint32_t max_context, const GError *error)
+{
+    engine *e = &c->engine;
+    g_mutex_lock(&c->lock);
+    uint32_t base = c->base_context;
+    g_mutex_unlock(&c->lock);
+    if (max_context <= base || net_classify_error(error) != NET_CLASS_OUT_OF_MEMORY ||
+        (e->lacking && e->lacking_context <= max_context))
+        return;
+    g_clear_error(&e->lacking);
+    e->lacking = g_error_copy(error);
+    e->lacking_context = max_context;
+    e->lacking_us = g_get_monotonic_time();
+}
+
+static bool
+is_lacking(engine *e, uint32_t max_context)
+{
+    if (e->lacking && g_get_monotonic_time() - e->lacking_us >= LACKING_US)
+        g_clear_error(&e->lacking);
+    return e->lacking && max_context >= e->lacking_context;
+}
+
+bool
+engine_check_context(core *c, uint32_t max_context, GError **error)
+{
+    if (engine_has_context(c, max_context) || !is_lacking(&c->engine, max_context))
+        return true;
+    g_propagate_error(error, g_error_copy(c->engine.lacking));
+    return false;
+}
+
 static bool
 new_states(core *c, uint32_t max_context, GError **error)
 {
     engine *e = &c->engine;
+    GError *local = NULL;
     uint32_t n = net_model_fit_states(e->device, c->config, c->precision, max_context, FRAME_SLOTS);
     states_clear(e); /* first, so that both need not fit */
     /* what was free when the device was opened may be others' now */
     while (n > 1 && !net_states_new(e->model, max_context, n, e->states, NULL))
         n /= 2;
-    if (n == 1 && !net_states_new(e->model, max_context, n, e->states, error))
+    if (n == 1 && !net_states_new(e->model, max_context, n, e->states, &local)) {
+        remember_lacking(c, max_context, local);
+        g_propagate_error(error, local);
         return false;
+    }
     e->n_states = n;
     e->state_context = max_context;
     return true;
@@ -126,11 +168,14 @@ engine_ensure_states(core *c, uint32_t max_context, GError **error)
 {
     if (engine_has_context(c, max_context))
         return true;
+    if (!engine_check_context(c, max_context, error))
+        return false;
     g_mutex_lock(&c->lock);
     uint32_t want = MAX(c->want_context, max_context);
     g_mutex_unlock(&c->lock);
     /* What another opener wants may not fit; that is no reason to fail this one. */
-    return (want > max_context && new_states(c, want, NULL)) || new_states(c, max_context, error);
+    return (want > max_context && !is_lacking(&c->engine, want) && new_states(c, want, NULL)) ||
+           new_states(c, max_context, error);
 }
 
 /* ---- load --------------------------------------------------------------------------------- */
@@ -248,6 +293,7 @@ engine_unload(core *c)
     engine *e = &c->engine;
     slots_clear(c);
     states_clear(e);
+    g_clear_error(&e->lacking);
     g_clear_pointer(&e->model, net_model_free);
     g_mutex_lock(&c->lock);
     net_device *device = g_steal_pointer(&e->device);

@@ -80,6 +80,8 @@ prefill(run *x, net_output *out, GError **error)
     core *c = x->core;
     request *r = x->request;
     uint32_t max_context = r->session->model->max_context;
+    if (!engine_check_context(c, max_context, error))
+        return false;
     /* larger states take the place of those in use */
     while (c->n_runs && !engine_has_context(c, max_context))
         batch_step(c);

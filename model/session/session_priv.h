@@ -81,6 +81,11 @@ typedef struct {
     bool taken[NET_MAX_STATES];
     uint32_t n_states;
     uint32_t state_context; /* positions that each state has */
+    /* The fewest positions beyond base_context that memory was lacking for, the error and when; no
+     * error: none. */
+    uint32_t lacking_context;
+    GError *lacking;
+    gint64 lacking_us;
 } engine;
 
 typedef struct {
@@ -170,6 +175,9 @@ bool engine_load(core *c, GError **error);
 void engine_unload(core *c);
 /* Whether the states have so many positions. */
 bool engine_has_context(const core *c, uint32_t max_context);
+/* FALSE with the error if memory was lacking for such states only just: what they would take the place
+ * of goes on, then. */
+bool engine_check_context(core *c, uint32_t max_context, GError **error);
 /* States of at least max_context positions, as many positions as any opener wants if that fits, and as
  * many states as net_model_fit_states says, or half, a quarter, .. of that if memory is lacking. New ones
  * take the place of the old: none may be taken then. */

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "gpu_priv.h"
 #include "net_priv.h"
 #include "net_test.h"
 #include "test_gpu.h"
@@ -642,6 +643,40 @@ test_predict(void)
     }
 }
 
+/* States that memory is lacking for leave nothing behind: smaller ones fit as before. */
+static void
+test_too_large(void)
+{
+    GError *error = NULL;
+    g_autofree char *from = g_build_filename(OWN_CASES, "llama", NULL);
+    g_autoptr(net_config) config = net_config_load(from, &error);
+    g_assert_no_error(error);
+    config->llm.width = config->llm.mlp = 512;
+    config->llm.heads = config->llm.kv_heads = 8;
+    config->llm.head_dim = 64;
+    config->llm.max_positions = 8192;
+    g_autoptr(net_model) m = net_model_new_random(net_test_device(), config, NET_F32, 1, &error);
+    g_assert_no_error(error);
+    net_state_free(net_state_new(m, 64, &error));
+    g_assert_no_error(error);
+    uint64_t scratch = m->scratch_size, now;
+    gpu_device_get_memory(test_gpu(), &now, NULL);
+    uint64_t cache = net_kv_cache_bytes(config, OPS_F32, 8192, 1);
+    gpu_device_limit_memory(test_gpu(),
+                            now + net_state_scratch_bytes(config, OPS_F32, 8192) + cache / 2);
+    for (int i = 0; i < 2; i++) {
+        g_assert_null(net_state_new(m, 8192, &error));
+        g_assert_error(error, GPU_ERROR, GPU_ERROR_OUT_OF_MEMORY);
+        g_clear_error(&error);
+        g_assert_cmpuint(m->scratch_size, ==, scratch);
+        g_assert_cmpuint(gpu_buf_size(m->scratch), ==, scratch);
+        gpu_device_limit_memory(test_gpu(), now);
+    }
+    net_state_free(net_state_new(m, 64, &error));
+    g_assert_no_error(error);
+    gpu_device_limit_memory(test_gpu(), UINT64_MAX);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -663,5 +698,6 @@ main(int argc, char **argv)
     g_test_add_func("/state/cancel", test_cancel);
     g_test_add_func("/state/long-range", test_long_range);
     g_test_add_func("/state/memory", test_predict);
+    g_test_add_func("/state/too-large", test_too_large);
     return net_test_finish(g_test_run());
 }

@@ -500,6 +500,20 @@ test_larger_does_not_fit(void)
     assert_answers(first, -1);
     assert_answers(large, FUSION_ERROR_MEMORY);
     assert_answers(first, -1);
+    uint32_t tries = fake_net_get_counts().no_states;
+    for (int i = 0; i < 3; i++) {
+        assert_answers(large, FUSION_ERROR_MEMORY);
+        assert_answers(first, -1);
+    }
+    g_assert_cmpuint(fake_net_get_counts().no_states, ==, tries); /* nobody's states went for it */
+    /* It is tried again later. */
+    first->core->engine.lacking_us = 0;
+    assert_answers(large, FUSION_ERROR_MEMORY);
+    g_assert_cmpuint(fake_net_get_counts().no_states, >, tries);
+    fake_net_set_state_positions(1000);
+    first->core->engine.lacking_us = 0;
+    assert_answers(large, -1);
+    fake_net_set_state_positions(600);
 
     fake_net_lose_device(0);
     assert_answers(first, FUSION_ERROR_DEVICE_LOST);
