@@ -539,8 +539,11 @@ test_missing_device(void)
     fake_net_set_missing_devices(1);
     fake_net_lose_device(0);
     assert_answers(gpu, FUSION_ERROR_DEVICE_LOST);
-    while (fake_net_get_counts().lists < 2) /* tried, and tried again */
+    gint64 until = g_get_monotonic_time() + 20 * G_USEC_PER_SEC;
+    while (fake_net_get_counts().lists < 2) { /* tried, and tried again */
+        g_assert_cmpint(g_get_monotonic_time(), <, until);
         g_usleep(10000);
+    }
     g_assert_cmpint(fusion_model_get_state(gpu), ==, FUSION_LOST);
     g_assert_cmpuint(fake_net_get_counts().loads, ==, 1);
     fusion_model *cpu = open_with(&o);
