@@ -16,6 +16,7 @@
 #define TOPIC_CHARACTERS "-_."
 #define DEFAULT_TOPIC "fusion"
 #define LOOK_EVERY G_TIME_SPAN_SECOND
+#define LEAVE_WITHIN (800 * G_TIME_SPAN_MILLISECOND)
 
 typedef struct {
     PublishSink parent;
@@ -99,6 +100,38 @@ set_options(rd_kafka_conf_t *conf, const char *options, GError **error)
     return TRUE;
 }
 
+/* Whether a record that is not taken for this reason goes alone: what follows it may be taken. */
+static gboolean
+goes_alone(const KafkaSink *k, rd_kafka_resp_err_t code)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+        return TRUE;
+    /* The only topic may come to be; one of several must not keep the others waiting. */
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+        return strchr(k->topic, '{') != NULL;
+    default:
+        return FALSE;
+    }
+}
+
+static void
+fail_record(KafkaSink *k, PublishRecord *record, rd_kafka_resp_err_t code)
+{
+    g_autofree char *topic = publish_topic_expand(k->topic, record, TOPIC_CHARACTERS, FALSE);
+    g_autofree char *why =
+        g_strdup_printf("%s, topic %s: %s", k->brokers, topic, rd_kafka_err2str(code));
+    publisher_failed(k->publisher, record, why);
+}
+
 /* ---- what librdkafka tells, within rd_kafka_poll from this thread */
 
 static void
@@ -108,23 +141,14 @@ on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *m, void *opaque)
     if (k->leaving)
         return;
     k->in_flight--;
-    switch (m->err) {
-    case RD_KAFKA_RESP_ERR_NO_ERROR:
+    if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         k->attempt = 0;
         set_connected(k, TRUE);
         publisher_done(k->publisher, m->_private);
-        break;
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-    case RD_KAFKA_RESP_ERR_INVALID_MSG:
-    case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
-    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE: {
-        g_autofree char *why = g_strdup_printf("%s: %s", k->brokers, rd_kafka_err2str(m->err));
-        publisher_failed(k->publisher, m->_private, why);
-        break;
-    }
-    default:
-        if (!k->broken)
-            k->broken = g_strdup(rd_kafka_err2str(m->err));
+    } else if (goes_alone(k, m->err)) {
+        fail_record(k, m->_private, m->err);
+    } else if (!k->broken) {
+        k->broken = g_strdup(rd_kafka_err2str(m->err));
     }
 }
 
@@ -220,6 +244,64 @@ make_producer(KafkaSink *k, GError **error)
     return TRUE;
 }
 
+/* A producer on its way out. Whichever of its thread and the one who waits is last frees it. */
+typedef struct {
+    gint references;
+    rd_kafka_t *producer;
+    GMutex lock;
+    GCond cond;
+    gboolean ended;
+} Farewell;
+
+static void
+farewell_unref(Farewell *f)
+{
+    if (!g_atomic_int_dec_and_test(&f->references))
+        return;
+    g_mutex_clear(&f->lock);
+    g_cond_clear(&f->cond);
+    g_free(f);
+}
+
+static gpointer
+destroy_producer(gpointer data)
+{
+    Farewell *f = data;
+    rd_kafka_destroy(f->producer);
+    g_mutex_lock(&f->lock);
+    f->ended = TRUE;
+    g_cond_signal(&f->cond);
+    g_mutex_unlock(&f->lock);
+    farewell_unref(f);
+    return NULL;
+}
+
+/* librdkafka waits for its threads, and these for a name server that does not answer, or for
+ * longer: the stream must not. Nothing of ours is called from there any more, as reports come
+ * within rd_kafka_poll alone. */
+static void
+leave(rd_kafka_t *producer)
+{
+    Farewell *f = g_new0(Farewell, 1);
+    f->references = 2;
+    f->producer = producer;
+    g_mutex_init(&f->lock);
+    g_cond_init(&f->cond);
+    GThread *thread = g_thread_try_new("fusion-kafka", destroy_producer, f, NULL);
+    if (thread)
+        g_thread_unref(thread);
+    else
+        destroy_producer(f);
+    gint64 until = g_get_monotonic_time() + LEAVE_WITHIN;
+    g_mutex_lock(&f->lock);
+    while (!f->ended && g_cond_wait_until(&f->cond, &f->lock, until)) {
+    }
+    if (!f->ended)
+        GST_INFO("librdkafka takes its time to end; it is not waited for");
+    g_mutex_unlock(&f->lock);
+    farewell_unref(f);
+}
+
 static void
 drop_producer(KafkaSink *k)
 {
@@ -232,8 +314,7 @@ drop_producer(KafkaSink *k)
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(k->producer);
     rd_kafka_queue_io_event_enable(queue, -1, NULL, 0);
     rd_kafka_queue_destroy(queue);
-    rd_kafka_destroy(k->producer);
-    k->producer = NULL;
+    leave(g_steal_pointer(&k->producer));
     k->leaving = FALSE;
     k->in_flight = 0;
 }
@@ -325,21 +406,17 @@ kafka_send(PublishSink *sink, PublishRecord *record)
         RD_KAFKA_V_VALUE(record->line, record->length),
         RD_KAFKA_V_HEADER("type", record->type, (ssize_t) strlen(record->type)),
         RD_KAFKA_V_OPAQUE(record), RD_KAFKA_V_END);
-    switch (code) {
-    case RD_KAFKA_RESP_ERR_NO_ERROR:
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         k->in_flight++;
         return TRUE;
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE: {
-        g_autofree char *why = g_strdup_printf("%s: %s", k->brokers, rd_kafka_err2str(code));
-        publisher_failed(k->publisher, record, why);
+    }
+    if (goes_alone(k, code)) {
+        fail_record(k, record, code);
         return TRUE;
     }
-    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
-        return FALSE;
-    default:
+    if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL)
         k->broken = g_strdup(rd_kafka_err2str(code));
-        return FALSE;
-    }
+    return FALSE;
 }
 
 static void

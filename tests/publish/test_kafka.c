@@ -231,6 +231,34 @@ given_back(void)
     cluster_end(&c);
 }
 
+/* Of several topics one that nobody may write to does not keep the others waiting. */
+static void
+one_topic_refused(void)
+{
+    Cluster c;
+    cluster_start(&c);
+    rd_kafka_mock_topic_create(c.brokers, "x-answer", PARTITIONS, 1);
+    Pub p = {0};
+    g_autofree char *location =
+        g_strdup_printf("kafka://%s/x-{type}", rd_kafka_mock_cluster_bootstraps(c.brokers));
+    pub_start(&p, "location", location, QUICK, NULL);
+    g_autoptr(GstStructure) note =
+        gst_structure_new("fusion-note", "text", G_TYPE_STRING, "n", NULL);
+    gboolean ok;
+    pub_push_ids(&p, 1, 1);
+    wait_counter(&p, "published", 1);
+    rd_kafka_mock_push_request_errors(c.brokers, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    g_signal_emit_by_name(p.element, "publish", note, &ok);
+    wait_counter(&p, "failed", 1);
+    pub_push_ids(&p, 2, 3);
+    wait_counter(&p, "published", 3);
+    g_autofree char *warning = wait_warning(&p, "were refused so far", 5);
+    g_assert_nonnull(strstr(warning, "topic x-note"));
+    pub_end(&p);
+    cluster_end(&c);
+}
+
 static void
 too_large(void)
 {
@@ -297,6 +325,7 @@ main(int argc, char **argv)
     g_test_add_func("/publish/kafka/away", away);
     g_test_add_func("/publish/kafka/errors", errors);
     g_test_add_func("/publish/kafka/given-back", given_back);
+    g_test_add_func("/publish/kafka/one-topic-refused", one_topic_refused);
     g_test_add_func("/publish/kafka/too-large", too_large);
     g_test_add_func("/publish/kafka/stop-while-away", stop_while_away);
     g_test_add_func("/publish/kafka/wrong-settings", wrong_settings);
