@@ -192,6 +192,11 @@ negotiate(GstFusionOverlay *self, GstCaps *caps)
                    (!blendable || downstream_takes_drawings(self, attached));
     if (self->attach)
         return TRUE;
+    if (!blendable &&
+        GST_PAD_IS_FLUSHING(self->src)) { /* no more can be said about what is behind it */
+        gst_pad_mark_reconfigure(self->src);
+        return FALSE;
+    }
     if (!blendable) {
         GST_ELEMENT_ERROR(self, CORE, NEGOTIATION,
                           ("Answers cannot be drawn on video format %s; put videoconvert in front",

@@ -165,11 +165,15 @@ add(GPtrArray *slots, const char *key, gboolean asked)
 static void
 make_room(GPtrArray *slots)
 {
-    guint first = slots->len;
-    while (first > 0 && ((Slot *) g_ptr_array_index(slots, first - 1))->asked)
-        first--;
-    if (slots->len - first >= VQA_ASKED_MOST)
-        g_ptr_array_remove_index(slots, first);
+    guint n = 0, oldest = 0;
+    for (guint i = slots->len; i-- > 0;) {
+        if (((Slot *) g_ptr_array_index(slots, i))->asked) {
+            n++;
+            oldest = i;
+        }
+    }
+    if (n >= VQA_ASKED_MOST)
+        g_ptr_array_remove_index(slots, oldest);
 }
 
 void
@@ -308,9 +312,11 @@ vqa_rider_collect(VqaRider *rider, GstClockTime running_time, GstClockTime timeo
             g_clear_pointer(&slot->answer, vqa_answer_unref);
         gboolean here = !slot->region || !slot->answer ||
                         vqa_detection_find(detections, vqa_answer_detection(slot->answer)) >= 0;
-        if (slot->region && here)
+        /* A frame without a time says nothing of when anything was seen. */
+        gboolean timed = GST_CLOCK_TIME_IS_VALID(running_time);
+        if (slot->region && here && timed)
             slot->seen = running_time;
-        gboolean lost = slot->region && running_time > slot->seen &&
+        gboolean lost = slot->region && timed && running_time > slot->seen &&
                         running_time - slot->seen > VQA_REGION_KEPT;
         if (lost || (!slot->answer && (slot->asked || slot->region))) {
             g_ptr_array_remove_index(rider->slots, i);

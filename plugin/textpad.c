@@ -287,8 +287,9 @@ vqa_text_pad_catch_up(VqaTextPad *pad, GstPad *sink)
     gst_pad_sticky_events_foreach(sink, give_sticky, pad);
 }
 
-void
-vqa_text_pad_flush_start(VqaTextPad *self, GstEvent *event)
+/* The task pauses instead of waiting for something to send. */
+static void
+flush(VqaTextPad *self)
 {
     g_mutex_lock(&self->lock);
     self->flushing = TRUE;
@@ -296,6 +297,12 @@ vqa_text_pad_flush_start(VqaTextPad *self, GstEvent *event)
     clear_items(self);
     g_cond_broadcast(&self->cond);
     g_mutex_unlock(&self->lock);
+}
+
+void
+vqa_text_pad_flush_start(VqaTextPad *self, GstEvent *event)
+{
+    flush(self);
     gst_pad_push_event(GST_PAD(self), gst_event_ref(event));
     gst_pad_pause_task(GST_PAD(self));
 }
@@ -303,6 +310,8 @@ vqa_text_pad_flush_start(VqaTextPad *self, GstEvent *event)
 void
 vqa_text_pad_flush_stop(VqaTextPad *self, GstEvent *event)
 {
+    /* A pad that was requested during the flush has not seen it begin. */
+    flush(self);
     /* The task holds this lock while it works: what it took before the flush is gone first. */
     GST_PAD_STREAM_LOCK(GST_PAD(self));
     gst_pad_push_event(GST_PAD(self), gst_event_ref(event));

@@ -257,6 +257,13 @@ vqa_alerts_raise(GstFusionVqa *self, GPtrArray *raised, VqaJob *job, const VqaAn
     for (guint i = 0; i < raised->len; i++) {
         const Raised *r = g_ptr_array_index(raised, i);
         VqaAlert *a = r->alert;
+        /* A handler of the answer or of the alert before may have stopped the element: what
+         * `answer` points to is gone. */
+        g_mutex_lock(&self->lock);
+        gboolean stopped = job->epoch != self->epoch;
+        g_mutex_unlock(&self->lock);
+        if (stopped)
+            return;
         g_autofree char *snapshot = NULL, *lookback = NULL;
         vqa_save_snapshot(self, job, a->rule->name, answer->stream, &snapshot, &lookback);
 

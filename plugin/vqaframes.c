@@ -172,8 +172,28 @@ caption_of(GPtrArray *riding)
     return g_string_free(text, FALSE);
 }
 
+static GstClockTime
+period_of(int fps_n, int fps_d)
+{
+    return fps_n ? gst_util_uint64_scale(GST_SECOND, fps_d, fps_n) : GST_SECOND;
+}
+
+/* With the lock. How long a caption lasts: until the question that is asked most often is asked
+ * again. */
+static GstClockTime
+caption_period(GstFusionVqa *self)
+{
+    GstClockTime usual = period_of(self->config.fps_n, self->config.fps_d), period = usual;
+    for (guint i = 0; i < self->questions->len; i++) {
+        const VqaQuestion *q = g_ptr_array_index(self->questions, i);
+        GstClockTime own = q->fps_d ? period_of(q->fps_n, q->fps_d) : usual;
+        period = i ? MIN(period, own) : own;
+    }
+    return period;
+}
+
 static void
-send_caption(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding, int fps_n, int fps_d)
+send_caption(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding, GstClockTime period)
 {
     g_autoptr(VqaTextPad) text = vqa_ref_text_pad(self);
     if (!text)
@@ -182,7 +202,6 @@ send_caption(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding, int fps_n
     if (!vqa_text_pad_has_begun(text))
         vqa_text_pad_catch_up(text, self->sink);
     g_autofree char *caption = caption_of(riding);
-    GstClockTime period = fps_n ? gst_util_uint64_scale(GST_SECOND, fps_d, fps_n) : GST_SECOND;
     vqa_text_pad_frame(text, GST_BUFFER_PTS(buffer), GST_BUFFER_DURATION(buffer), caption, period);
 }
 
@@ -251,7 +270,7 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         riding = collect_riding(self, buffer, running_time);
     if (flow == GST_FLOW_OK && self->alerts->len)
         alerts = vqa_alerts_collect(self, stream_time_of(self, buffer, running_time));
-    int fps_n = self->config.fps_n, fps_d = self->config.fps_d;
+    GstClockTime period = caption_period(self);
     g_mutex_unlock(&self->lock);
 
     if (tell_no_question)
@@ -274,6 +293,6 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         if (alerts)
             vqa_alerts_attach(buffer, stream, alerts, running_time);
     }
-    send_caption(self, buffer, riding, fps_n, fps_d);
+    send_caption(self, buffer, riding, period);
     return gst_pad_push(self->src, buffer);
 }

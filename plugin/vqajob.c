@@ -78,18 +78,29 @@ vqa_job_time(const VqaJob *job)
     return GST_CLOCK_TIME_IS_VALID(job->stream_time) ? job->stream_time : job->running_time;
 }
 
-void
-vqa_skip_pending(GstFusionVqa *self)
+/* With the lock. The frame that waits is not asked about; what was asked once goes to a later one.
+ */
+static VqaJob *
+take_pending(GstFusionVqa *self)
 {
     VqaJob *job = g_steal_pointer(&self->pending);
     if (!job)
-        return;
+        return NULL;
     for (guint i = 0; i < job->questions->len; i++) {
         VqaQuestion *q = g_ptr_array_index(job->questions, i);
         if (q->asked_id)
             g_ptr_array_add(self->asks, vqa_question_ref(q));
     }
     self->counters.skipped++;
+    return job;
+}
+
+void
+vqa_skip_pending(GstFusionVqa *self)
+{
+    VqaJob *job = take_pending(self);
+    if (!job)
+        return;
     vqa_report_skipped(self, job);
     vqa_job_unref(job);
 }
@@ -98,10 +109,9 @@ void
 vqa_forget_asked(GstFusionVqa *self)
 {
     self->epoch++;
-    if (self->pending) {
-        self->counters.skipped++;
-        g_clear_pointer(&self->pending, vqa_job_unref);
-    }
+    VqaJob *pending = take_pending(self);
+    if (pending)
+        vqa_job_unref(pending);
     vqa_rider_flush(&self->rider);
     vqa_alerts_reset(self);
     for (guint i = 0; i < self->questions->len; i++)

@@ -361,9 +361,9 @@ keep_whole(GstFusionVqa *self, VqaJob *job)
         vqa_keep_picture(self, job, g_steal_pointer(&self->image.pixels), &self->image.out);
 }
 
-/* Worker, without the lock; job is self->active, and the caller holds a reference. */
+/* Worker, without the lock; job was self->active, and the caller holds a reference. */
 static void
-submit(GstFusionVqa *self, VqaJob *job)
+submit(GstFusionVqa *self, const VqaWorker *worker, VqaJob *job)
 {
     if (job->detections)
         keep_whole(self, job);
@@ -372,10 +372,11 @@ submit(GstFusionVqa *self, VqaJob *job)
         submit_part(self, job, &g_array_index(job->detections, VqaDetection, i));
     g_mutex_lock(&self->lock);
     gst_clear_buffer(&job->buffer);
-    gboolean stale = job->epoch != self->epoch;
+    gboolean stale = job->epoch != self->epoch, stopped = worker->stop;
     g_mutex_unlock(&self->lock);
-    /* A flush meanwhile cancelled only what was asked before it. */
-    if (stale)
+    /* A flush meanwhile cancelled only what was asked before it. Who stops the element cancels all
+     * by itself, and has taken the session away if it was a handler in this thread. */
+    if (stale && !stopped)
         fusion_session_cancel(self->session, 0);
 }
 
@@ -518,7 +519,7 @@ vqa_worker(gpointer data)
             self->active = vqa_job_ref(job);
             self->counters.submitted++;
             g_mutex_unlock(&self->lock);
-            submit(self, job);
+            submit(self, worker, job);
             vqa_job_unref(job);
             g_mutex_lock(&self->lock);
         } else if (!vqa_tell_reports(self, &next)) {

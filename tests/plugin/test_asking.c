@@ -94,6 +94,29 @@ ask_keeps_waiting_questions(void)
     vqa_end(&v);
 }
 
+/* Nor does a stream that begins anew while it waits, as after a camera's connection. */
+static void
+ask_outlives_a_stream(void)
+{
+    Vqa v;
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    fake.answer_ms = 150;
+    vqa_start(&v, TRUE, SMALL, "prompt", "q", NULL);
+    gst_buffer_unref(frame_through(&v, 1, 0));
+    wait_stat(v.element, "asked", 1);
+    ask(&v, "now");
+    gst_buffer_unref(frame_through(&v, 2, 1000)); /* waits */
+    g_autoptr(GstCaps) caps = gst_caps_from_string(SMALL);
+    gst_harness_push_event(v.h, gst_event_new_stream_start("again"));
+    gst_harness_push_event(v.h, gst_event_new_caps(caps));
+    gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+    gst_buffer_unref(frame_through(&v, 3, 2000));
+    wait_stat(v.element, "answered", 2);
+    assert_answers(frame_through(&v, 4, 2100), "q@3,now@3");
+    vqa_end(&v);
+}
+
 static GstEvent *
 ask_event(gboolean upstream, const char *question, const char *stream, const char *tag)
 {
@@ -670,6 +693,7 @@ main(int argc, char **argv)
     support_init(&argc, &argv);
     g_test_add_func("/ask/several-at-once", ask_at_once);
     g_test_add_func("/ask/keeps-waiting-questions", ask_keeps_waiting_questions);
+    g_test_add_func("/ask/outlives-a-stream", ask_outlives_a_stream);
     g_test_add_func("/ask/events", ask_by_events);
     g_test_add_func("/rates/read", rates_are_read);
     g_test_add_func("/rates/each", rates);

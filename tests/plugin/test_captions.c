@@ -276,6 +276,50 @@ late_request(void)
     sink_end(&s, sink);
 }
 
+/* The new pad has not seen the flush begin, and its task waits for something to send. */
+static void
+request_within_flush(void)
+{
+    Vqa v;
+    Sink s = {0};
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", NULL);
+    gst_buffer_unref(frame_through(&v, 1, 0));
+    gst_harness_push_event(v.h, gst_event_new_flush_start());
+    GstPad *sink = sink_link(&v, &s);
+    g_usleep(50000);
+    gst_harness_push_event(v.h, gst_event_new_flush_stop(TRUE));
+    gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+    gst_buffer_unref(frame_through(&v, 2, 100));
+    gboolean told = FALSE;
+    for (guint i = 0; !told && i < 1000; i++) {
+        g_usleep(2000);
+        g_mutex_lock(&s.lock);
+        told = g_str_has_suffix(s.log->str, "segment|cue 100+1000 q@2|");
+        g_mutex_unlock(&s.lock);
+    }
+    g_assert_true(told);
+    vqa_end(&v);
+    sink_end(&s, sink);
+}
+
+/* A caption lasts until the next answer, not for the element's second. */
+static void
+own_rates(void)
+{
+    Vqa v;
+    Sink s = {0};
+    vqa_start(&v, FALSE, SMALL, "prompt", "q @200ms || say x @1s", NULL);
+    GstPad *sink = sink_link(&v, &s);
+    for (guint i = 0; i < 4; i++)
+        gst_buffer_unref(frame_through(&v, i, i * 100));
+    gst_harness_push_event(v.h, gst_event_new_eos());
+    assert_log(&s, "start|caps|segment|cue 0+200 q@0/x|cue 200+200 q@2/x|eos|");
+    vqa_end(&v);
+    sink_end(&s, sink);
+}
+
 /* A pipeline gives its seek to all sinks: it is one seek, and the captions do not refuse it. */
 static void
 seek_by_both_pads(void)
@@ -446,6 +490,8 @@ main(int argc, char **argv)
     g_test_add_func("/captions/time-goes-back", time_goes_back);
     g_test_add_func("/captions/slow-taker", slow_taker);
     g_test_add_func("/captions/late-request", late_request);
+    g_test_add_func("/captions/request-within-flush", request_within_flush);
+    g_test_add_func("/captions/own-rates", own_rates);
     g_test_add_func("/captions/seek-by-both-pads", seek_by_both_pads);
     g_test_add_func("/captions/nothing-before-segment", nothing_before_segment);
     g_test_add_func("/captions/gaps-do-not-pile-up", gaps_do_not_pile_up);

@@ -240,6 +240,26 @@ limits(void)
     vqa_end(&v);
 }
 
+/* What was asked once stays within its number when things come and go between. */
+static void
+asked_between(void)
+{
+    Vqa v;
+    start(&v, "q");
+    g_object_set(v.element, "answer-timeout", G_GUINT64_CONSTANT(86400) * GST_SECOND, NULL);
+    guint n = 0;
+    for (guint i = 0; i < 24; i++) {
+        g_autofree char *text = g_strdup_printf("say %u", i);
+        guint64 id;
+        g_signal_emit_by_name(v.element, "ask", text, &id);
+        GstBuffer *b = through(&v, sides(&v, 10, 20, (int) i + 1, -1, i * 1000));
+        n = answers_on(b);
+        gst_buffer_unref(b);
+    }
+    g_assert_cmpuint(n, ==, 16 + 1);
+    vqa_end(&v);
+}
+
 /* A frame that waits for its turn with detections, a failed answer, a flush. */
 static void
 ends(void)
@@ -424,6 +444,7 @@ main(int argc, char **argv)
     g_test_add_func("/detections/tracked", tracked);
     g_test_add_func("/detections/untracked", untracked);
     g_test_add_func("/detections/limits", limits);
+    g_test_add_func("/detections/asked-between", asked_between);
     g_test_add_func("/detections/ends", ends);
     g_test_add_func("/detections/alerts", alerts);
 #ifdef HAVE_GST_ANALYTICS

@@ -422,6 +422,64 @@ stopped_by_a_handler(void)
 }
 
 static void
+stop_once(GstElement *element, const GstStructure *answer, int *n)
+{
+    gst_element_set_state(element, GST_STATE_NULL);
+    g_atomic_int_inc(n);
+}
+
+/* What was told stopped the element: the alert that the same answer would raise is not told. */
+static void
+stopped_before_the_alert(void)
+{
+    Vqa v;
+    int calls = 0;
+    vqa_start(&v, FALSE, SMALL, "alert", "'q': yes > 0.5", "mode", 2, NULL);
+    g_signal_connect(v.element, "answer", G_CALLBACK(stop_once), &calls);
+    gst_harness_push(v.h, frame_new(&v, 100, 0));
+    for (guint k = 0; !g_atomic_int_get(&calls) && k < 1000; k++)
+        g_usleep(5000);
+    g_assert_cmpint(g_atomic_int_get(&calls), ==, 1);
+    GstMessage *m;
+    while ((m = gst_bus_timed_pop_filtered(v.bus, 100 * GST_MSECOND, GST_MESSAGE_ELEMENT))) {
+        g_assert_false(gst_message_has_name(m, "fusion-alert"));
+        gst_message_unref(m);
+    }
+    vqa_end(&v);
+}
+
+static GstBusSyncReply
+stop_at_alert(GstBus *bus, GstMessage *m, gpointer data)
+{
+    Vqa *v = data;
+    if (gst_message_has_name(m, "fusion-alert"))
+        gst_element_set_state(v->element, GST_STATE_NULL);
+    return GST_BUS_PASS;
+}
+
+/* By the handler of an alert that nothing but lasting has raised: no question was asked then. */
+static void
+stopped_by_a_lasting_alert(void)
+{
+    Vqa v;
+    vqa_start(&v, FALSE, SMALL, "alert", "'q': yes > 0.7 for 2s", "scene-threshold", 0.05, NULL);
+    gst_bus_set_sync_handler(v.bus, stop_at_alert, &v, NULL);
+    GstFlowReturn flow = GST_FLOW_OK;
+    for (guint i = 0; i < 10 && flow == GST_FLOW_OK; i++)
+        flow = gst_harness_push(v.h, frame_new(&v, 100, i * 1000));
+    g_assert_cmpint(flow, ==, GST_FLOW_FLUSHING);
+    GstState state = GST_STATE_VOID_PENDING;
+    for (guint k = 0; state != GST_STATE_NULL && k < 1000; k++) {
+        g_usleep(1000);
+        gst_element_get_state(v.element, &state, NULL, 0);
+    }
+    g_assert_cmpint(state, ==, GST_STATE_NULL);
+    g_usleep(50000); /* the worker comes back from the handler */
+    gst_bus_set_sync_handler(v.bus, NULL, NULL, NULL);
+    vqa_end(&v);
+}
+
+static void
 states_20_times(void)
 {
     GstElement *e = gst_element_factory_make("fusionvqa", NULL);
@@ -517,6 +575,8 @@ main(int argc, char **argv)
     g_test_add_func("/errors/device-lost", device_lost);
     g_test_add_func("/states/20-times", states_20_times);
     g_test_add_func("/states/stopped-by-a-handler", stopped_by_a_handler);
+    g_test_add_func("/states/stopped-before-the-alert", stopped_before_the_alert);
+    g_test_add_func("/states/stopped-by-a-lasting-alert", stopped_by_a_lasting_alert);
     g_test_add_func("/stats/add-up", stats_add_up);
     g_test_add_func("/process/two-elements", two_in_one_process);
     return support_run();
