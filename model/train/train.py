@@ -490,8 +490,8 @@ def arguments():
     p.add_argument("--measure-pictures", type=int, default=160)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--steps", type=int, default=0, help="so many steps instead of --minutes (ablations)")
-    p.add_argument("--start", help="weights to start from (another run's encoder.pt), after its encoder stage; with "
-                                   "the tokenizer that lies beside it")
+    p.add_argument("--start", help="weights to start from (another run's encoder.pt or checkpoint.pt), after its "
+                                   "encoder stage; with the tokenizer that lies beside it")
     p.add_argument("--again", action="store_true", help="with --start: through the encoder stage, too")
     p.add_argument("--skip-stages", default="", help="comma-separated names of stages to leave out")
     p.add_argument("--no-guidance", action="store_true", help="the guided pass sees no text")
@@ -563,6 +563,8 @@ def train(a, recipe, pools):
         print("resumed at step %d, %.1f min" % (saved["state"]["step"], saved["state"]["elapsed"] / 60), flush=True)
     elif a.start:
         start = torch.load(a.start, map_location="cpu", weights_only=True)
+        if "average" in start:      # a run's checkpoint: its averaged weights are the better ones
+            start["model"].update(zip((n for n, _ in model.named_parameters()), start["average"]))
         missing, extra = model.load_state_dict(start["model"], strict=False)
         extra = [n for n in extra if "vision_sampler" not in n]
         if missing or extra:
