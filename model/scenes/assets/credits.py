@@ -39,7 +39,7 @@ def section(things):
         groups.setdefault((library, model["licence"]), {}).setdefault(model["creator"], []).append(model["name"].split("/")[1])
     for (library, licence), makers in sorted(groups.items()):
         lines.append(f"- **{library}**, {SOURCES[library]}, under {LICENCES[licence]}:")
-        if len(makers) == 1:
+        if len(makers) == 1 and not SOURCES[library].startswith("authors of"):      # one author, named above
             (creator, names), = makers.items()
             lines.append(f"  {len(names)} models.")
             continue
