@@ -11,6 +11,8 @@
 /* The characters of words, as members of a class. */
 #define WORD "\\p{L}\\p{M}\\p{Nd}\\p{Nl}\\p{Pc}"
 
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+
 struct _fmt_split {
     char *where;
     GRegex *regex; /* NULL: digits */
@@ -38,6 +40,11 @@ translate(const char *where, const char *pattern, GError **error)
                 found = "\\h, which is a hexadecimal digit for one and a space for the other";
             else if (*p == 'b' || *p == 'B')
                 found = "\\b, for which the two differ about marks";
+            else if (*p == 'C')
+                found =
+                    "\\C, which is a part of a character for one and a control key for the other";
+            else if (*p == 'c') /* whose operand may be a backslash */
+                found = "\\c, a control character, which the two spell differently";
             else if (*p == 'W' && in_class)
                 found = "\\W in a class";
             else if (*p == 'w') /* PCRE2 before 10.43 leaves out the marks */
@@ -62,13 +69,14 @@ translate(const char *where, const char *pattern, GError **error)
                 g_string_append_c(out, *++p);
             continue;
         }
-        if (*p == '[' && in_class) { /* [:alpha:] */
-            const char *end = strstr(p, ":]");
-            if (end) {
+        if (*p == '[' && in_class && !found) { /* [:alpha:] */
+            const char *end = p + 2 + strspn(p + 2, LOWER "^");
+            if (g_str_has_prefix(end, ":]")) {
                 g_string_append_len(out, p, end + 2 - p);
                 p = end + 1;
                 continue;
             }
+            found = "[: in a class";
         }
         if (*p == ']')
             in_class = FALSE;
@@ -186,6 +194,13 @@ match_at(const fmt_split *split, const char *text, gsize len, gsize at, GError *
     /* \K in a pattern can move the start */
     if (!g_match_info_fetch_pos(info, 0, &start, &end) || start != (int) at || end <= start)
         return 0;
+    if ((gsize) end > len || ((gsize) end < len && (text[end] & 0xc0) == 0x80)) {
+        g_set_error(
+            error, FMT_ERROR, FMT_ERROR_UNSUPPORTED,
+            "%s: pattern: expected matches of whole characters, found one of bytes %d to %d",
+            split->where, start, end);
+        return -1;
+    }
     return end - start;
 }
 

@@ -24,7 +24,7 @@ typedef struct _fmt_split fmt_split;
 
 /* where is what errors call the place ("FILE: pre_tokenizer"). invert: the matches are what lies
  * between the matches. Patterns are written for Oniguruma and run by PCRE2; what the two read
- * differently (&& in a class, \h) is refused. */
+ * differently (&& in a class, \h, \C) is refused. */
 fmt_split *fmt_split_new_regex(const char *where, const char *pattern, fmt_split_behavior behavior,
                                gboolean invert, GError **error);
 fmt_split *fmt_split_new_literal(const char *where, const char *text, fmt_split_behavior behavior,

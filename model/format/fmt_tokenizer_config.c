@@ -84,7 +84,7 @@ collect_roles(const fmt_json *json, GHashTable *names, GError **error)
 {
     g_autoptr(GError) why = NULL;
     const cJSON *more = NULL, *item;
-    for (gsize i = 0; i < G_N_ELEMENTS(roles); i++) {
+    for (gsize i = 0; !why && i < G_N_ELEMENTS(roles); i++) {
         item = cJSON_GetObjectItemCaseSensitive(json->root, roles[i]);
         const char *name = token_name(json, roles[i], item, &why);
         if (name)
