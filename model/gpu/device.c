@@ -284,17 +284,25 @@ gpu_submit_wait(gpu_device *dev, uint32_t n, const VkCommandBuffer *cbs, VkFence
         return gpu_vk_error(dev, res, error, "submitting %s", what);
 
     res = vkWaitForFences(dev->handle, 1, &fence, VK_TRUE, (uint64_t) (dev->patience_s * 1e9));
+    if (res == VK_SUCCESS)
+        return true;
+    if (res == VK_ERROR_DEVICE_LOST)
+        return gpu_vk_error(dev, res, error, "waiting for %s", what);
+    /* Whatever kept the wait from its end, the work may still run: nothing of it can be used again.
+     */
+    g_atomic_int_set(&dev->hung, 1);
+    g_atomic_int_set(&dev->lost, 1);
     if (res == VK_TIMEOUT) {
-        g_atomic_int_set(&dev->hung, 1);
-        g_atomic_int_set(&dev->lost, 1);
         g_set_error(
             error, GPU_ERROR, GPU_ERROR_DEVICE_LOST,
             "%s did not come back from '%s' within %g seconds: the device hangs and is given "
             "up as lost",
             what, dev->info.name, dev->patience_s);
-        return false;
+    } else {
+        const char *name = gpu_vk_result_name(res);
+        g_set_error(error, GPU_ERROR, GPU_ERROR_DEVICE_LOST,
+                    "waiting for %s on '%s' failed with %s: the device is given up as lost", what,
+                    dev->info.name, name ? name : "an unknown result");
     }
-    if (res != VK_SUCCESS)
-        return gpu_vk_error(dev, res, error, "waiting for %s", what);
-    return true;
+    return false;
 }

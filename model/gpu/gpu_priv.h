@@ -115,7 +115,8 @@ struct gpu_device {
     uint64_t timestamp_mask; /* valid bits */
     double patience_s;       /* how long work may take before it counts as hung */
     int lost;                /* atomic */
-    int hung;                /* atomic: work never came back; its objects cannot be destroyed */
+    int hung; /* atomic: work has not come back, or is not known to have; its objects cannot be
+                 destroyed */
     gpu_memory memory;
     gpu_staging staging;
     GMutex kernel_lock;

@@ -116,6 +116,16 @@ fill_coopmat(VkInstance inst, VkPhysicalDevice phys, gpu_device_info *info)
     uint32_t n = 0;
     if (!get || get(phys, &n, NULL) != VK_SUCCESS)
         return;
+    VkPhysicalDeviceCooperativeMatrixPropertiesKHR where = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR,
+    };
+    vkGetPhysicalDeviceProperties2(phys,
+                                   &(VkPhysicalDeviceProperties2){
+                                       .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                       .pNext = &where,
+                                   });
+    if (!(where.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
+        return;
     g_autofree VkCooperativeMatrixPropertiesKHR *p =
         g_new0(VkCooperativeMatrixPropertiesKHR, n + 1);
     for (uint32_t i = 0; i < n; i++)

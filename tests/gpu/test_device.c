@@ -244,6 +244,40 @@ test_hung(void)
     dev->hung = 0;
 }
 
+/* Takes the place of the loader's. */
+static VkResult wait_result;
+
+VKAPI_ATTR VkResult VKAPI_CALL
+vkWaitForFences(VkDevice device, uint32_t n, const VkFence *fences, VkBool32 all, uint64_t timeout)
+{
+    PFN_vkWaitForFences loader =
+        (PFN_vkWaitForFences) vkGetDeviceProcAddr(device, "vkWaitForFences");
+    return wait_result != VK_SUCCESS ? wait_result : loader(device, n, fences, all, timeout);
+}
+
+/* A wait that fails for another reason leaves work behind just so. */
+static void
+test_failed_wait(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(gpu_device) dev = open_device(NULL, &error);
+    g_assert_no_error(error);
+    g_autoptr(gpu_buf) x = new_ramp(dev, 64, GPU_MEM_DEVICE, "x");
+    g_autoptr(gpu_cmd) cmd = new_cmd(dev, "cmd");
+    scale(cmd, x, 0, x, 0, 64, 2, 0);
+    end_and_run(cmd);
+    wait_result = VK_ERROR_OUT_OF_HOST_MEMORY;
+    g_assert_false(gpu_cmd_run(cmd, NULL, &error));
+    wait_result = VK_SUCCESS;
+    assert_error(&error, GPU_ERROR_DEVICE_LOST, "VK_ERROR_OUT_OF_HOST_MEMORY");
+    g_assert_true(gpu_device_is_lost(dev));
+    g_assert_cmpint(dev->hung, ==, 1);
+    g_assert_false(gpu_cmd_run(cmd, NULL, &error));
+    assert_error(&error, GPU_ERROR_DEVICE_LOST, "lost");
+    vkDeviceWaitIdle(dev->handle);
+    dev->hung = 0;
+}
+
 /* Objects keep their device. */
 static void
 test_lifetime(void)
@@ -273,6 +307,7 @@ main(int argc, char **argv)
     g_test_add_func("/gpu/device/two", test_two);
     g_test_add_func("/gpu/device/lost", test_lost);
     g_test_add_func("/gpu/device/hung", test_hung);
+    g_test_add_func("/gpu/device/failed-wait", test_failed_wait);
     g_test_add_func("/gpu/device/lifetime", test_lifetime);
     return test_gpu_finish(g_test_run());
 }

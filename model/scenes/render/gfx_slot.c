@@ -114,7 +114,7 @@ gfx_slot_wait(gpu_device *dev, gfx_slot *s, GError **error)
 {
     VkResult res = vkWaitForFences(dev->handle, 1, &s->commands.fence, VK_TRUE,
                                    (uint64_t) (dev->patience_s * 1e9));
-    if (res == VK_TIMEOUT) {
+    if (res != VK_SUCCESS && res != VK_ERROR_DEVICE_LOST) {
         /* As elsewhere: what hangs may still use its objects. */
         g_atomic_int_set(&dev->hung, 1);
         res = VK_ERROR_DEVICE_LOST;
