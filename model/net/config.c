@@ -218,9 +218,10 @@ read_vision(reader *r, net_config *c)
         return;
     c->vision.grid = c->vision.side / c->vision.patch;
     c->vision.patches = c->vision.grid * c->vision.grid;
-    if (c->vision.patches > 16384)
+    if (c->vision.grid > 64)
         fault(r, NET_ERROR_UNSUPPORTED, "vision_config.patch_size",
-              "expected at most 16384 patches a picture, found %u", c->vision.patches);
+              "expected at most 64 patches along the image_size %u, found %u", c->vision.side,
+              c->vision.grid);
 }
 
 /* ---- language model ------------------------------------------------------------------------ */
@@ -467,7 +468,8 @@ read_align(reader *r, net_config *c)
     read_u32(r, "num_of_vision_sampler_layers", FMT_REQUIRED, 1, 256, &c->align.layers);
     read_u32(r, "start_of_vision_sampler_layers", FMT_REQUIRED, 0, 255, &c->align.start);
     read_u32(r, "stride_of_vision_sampler_layers", FMT_REQUIRED, 1, 256, &c->align.stride);
-    read_u32(r, "window_size", FMT_OPTIONAL, 1, 16, &c->align.window);
+    /* ops_window_attention takes 32 keys */
+    read_u32(r, "window_size", FMT_OPTIONAL, 1, 5, &c->align.window);
     read_u32(r, "vision_sampler_heads", FMT_OPTIONAL, 1, 256, &c->align.heads);
     read_query_len(r, c);
     if (r->error)
