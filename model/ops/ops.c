@@ -156,7 +156,10 @@ ops_bind(const ops_mat *m)
     uint64_t skip = (uint64_t) m->first * size / ALIGN * ALIGN;
     uint64_t bytes = (mat_end(m) - skip + 15) / 16 * 16;
     uint64_t room = gpu_buf_size(m->buf) - (m->offset + skip);
+    uint64_t octets = (bytes + 31) / 32 * 32; /* kernels read f32 by 8, the last row's end too */
 
+    if (m->dtype == OPS_F32 && octets <= room)
+        bytes = octets;
     return (ops_binding){
         .span = {m->buf, m->offset + skip, MIN(bytes, room)},
         .first = m->first - (uint32_t) (skip / size),

@@ -99,7 +99,6 @@ ops_concat(ops *o, gpu_cmd *cmd, const ops_mat *src, unsigned n_src, ops_mat out
         ops_mat whole = s[i];
         whole.cols = MAX(whole.cols, 1);
         b[i] = ops_bind(&whole);
-        b[i].span.size = (b[i].span.size + 15) / 16 * 16;
     }
     ops_binding y = ops_bind(&out);
     const gpu_kernel_desc desc = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "op_test.h"
+#include "ops_priv.h"
 #include "ref_rows.h"
 
 #include <math.h>
@@ -65,6 +66,23 @@ concat(op_env *env, const void *arg)
     ref_concat(values, cols, c->n_src, c->rows, want);
     const double e = type == OPS_F32 ? 0 : op_epsilon(type);
     op_compare(env, out, want, e * e, 6 * e, "copies, rounded to the output's type");
+}
+
+/* What kernels read of a last row that ends within 8 columns lies in the binding. */
+static void
+bind_octets(op_env *env, const void *arg)
+{
+    for (uint32_t cols = 1; cols <= 16; cols++) {
+        op_mat *m = op_random(env, "source", 5, cols, env->act, OP_RANDOM, 1);
+        uint32_t octets = 4 * m->m.stride + (cols + 7) / 8 * 8;
+        g_assert_cmpuint(ops_bind(&m->m).span.size, ==, octets * ops_dtype_size(env->act));
+    }
+    /* not beyond the buffer */
+    g_autoptr(GError) error = NULL;
+    g_autoptr(gpu_buf) buf = gpu_buf_new(env->dev, 304, GPU_MEM_DEVICE, "short", &error);
+    g_assert_no_error(error);
+    const ops_mat m = {buf, 0, 0, 5, 9, 16, OPS_F32};
+    g_assert_cmpuint(ops_bind(&m).span.size, ==, 304);
 }
 
 /* ---- rows by index ------------------------------------------------------------------------ */
@@ -259,6 +277,7 @@ add(void)
         {"16x2x256", 16, 2, {256, 256}, {false, true}, false},
         {"17x3/odd", 17, 3, {13, 1, 7}, {true, false, true}, false},
         {"5x3/odd-f32", 5, 3, {5, 16, 3}, {false, false, true}, true},
+        {"5x2/octets-f32", 5, 2, {16, 9}, {true, true}, false},
         {"1x1x8", 1, 1, {8}, {false}, true},
         {"4x3/empty", 4, 3, {8, 0, 16}, {false, true, true}, false},
         {"70000x8", 70000, 1, {8}, {true}, false},
@@ -292,6 +311,7 @@ add(void)
         op_add("swiglu", swiglus[i].name, OP_BOTH, swiglu, &swiglus[i]);
     for (unsigned i = 0; i < G_N_ELEMENTS(concats); i++)
         op_add("concat", concats[i].name, OP_BOTH, concat, &concats[i]);
+    op_add("bind", "octets", OP_BOTH, bind_octets, NULL);
     for (unsigned i = 0; i < G_N_ELEMENTS(gathers); i++)
         op_add("gather_rows", gathers[i].name, OP_BOTH, gather, &gathers[i]);
     for (unsigned i = 0; i < G_N_ELEMENTS(scatters); i++)
