@@ -27,7 +27,7 @@ typedef enum {
     FUSION_ERROR_DEVICE_LOST, /* the device was lost; the model recreates it with back-off by itself */
     FUSION_ERROR_MEMORY,      /* does not fit: the message says needs, has, and what to try */
     FUSION_ERROR_ARGUMENT,    /* a value out of range, an unknown key */
-    FUSION_ERROR_TOO_LONG,    /* the request does not fit max-context */
+    FUSION_ERROR_TOO_LONG,    /* the request does not fit max-context, or a choice has over 256 tokens */
     FUSION_ERROR_CANCELLED,   /* cancelled, flushed or the session closed */
     FUSION_ERROR_FAILED,
 } fusion_error;

@@ -4,7 +4,11 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include "fusion.h"
 #include "token_pick.h"
+
+/* Each takes a row of logits, the size of the vocabulary. */
+#define MAX_TOKENS 256u
 
 static void
 scored_choice_free(gpointer data)
@@ -27,6 +31,13 @@ choices_encode(const fmt_tokenizer *tok, char **labels, GError **error)
         g_autofree char *text = g_strstrip(g_strdup(*label));
         if (!fmt_tokenizer_encode(tok, text, -1, FMT_ENCODE_CONTINUES, c->ids, error))
             return NULL;
+        if (c->ids->len > MAX_TOKENS) {
+            g_set_error(error, FUSION_ERROR, FUSION_ERROR_TOO_LONG,
+                        "choice %u: expected at most %u tokens, found %u: shorten it, or ask for "
+                        "a free answer",
+                        choices->len, MAX_TOKENS, c->ids->len);
+            return NULL;
+        }
     }
     return g_steal_pointer(&choices);
 }

@@ -343,6 +343,27 @@ test_refused(fixture *f, gconstpointer data)
     g_assert_cmpuint(f->answers->final->len, ==, 0);
 }
 
+/* The fake's tokens are letters. A pasted text is no choice, though it fits max-context. */
+static void
+test_long_choice(fixture *f, gconstpointer data)
+{
+    char letters[258];
+    memset(letters, 'a', sizeof letters);
+    for (guint n = 256; n <= 257; n++) {
+        letters[n] = '\0';
+        const char *const choices[] = {"b", letters, NULL};
+        g_autoptr(fusion_question) q = fusion_question_new("Which?", choices);
+        const fusion_answer *a = ask_wait(f->session, 1, q, NULL, f->answers);
+        letters[n] = 'a';
+        if (n == 256) {
+            g_assert_no_error(a->error);
+            continue;
+        }
+        g_assert_error(a->error, FUSION_ERROR, FUSION_ERROR_TOO_LONG);
+        g_assert_nonnull(strstr(a->error->message, "choice 2: expected at most 256 tokens"));
+    }
+}
+
 static void
 test_too_long(fixture *f, gconstpointer data)
 {
@@ -488,6 +509,7 @@ main(int argc, char **argv)
     ADD("/answer/impossible-choices", test_impossible_choices);
     ADD("/answer/refused", test_refused);
     ADD("/answer/too-long", test_too_long);
+    ADD("/answer/long-choice", test_long_choice);
     ADD("/answer/context-ends-the-answer", test_context_ends_the_answer);
     ADD("/answer/metrics", test_metrics);
     ADD("/answer/tap", test_tap);
