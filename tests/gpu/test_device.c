@@ -46,6 +46,10 @@ test_choose(void)
         g_assert_no_error(error);
         g_assert_cmpstr(gpu_device_get_info(by_index)->name, ==, info->name);
         g_assert_cmpuint(gpu_device_get_info(by_index)->index, ==, i);
+        g_assert_cmpmem(gpu_device_get_info(by_index)->uuid, sizeof info->uuid, info->uuid,
+                        sizeof info->uuid);
+        static const uint8_t none[sizeof info->uuid];
+        g_assert_cmpint(memcmp(info->uuid, none, sizeof none), !=, 0);
         g_assert_cmpuint(info->index, ==, i);
 
         /* Part of a name, in another case. */
