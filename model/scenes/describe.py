@@ -196,8 +196,7 @@ def finish(view, width, height, aspect):
         entry.update(size=rounded(item.size), position=rounded(item.position), yaw=round(item.yaw % 360, 2),
                      box=rounded(item.box[:4], 4), depth=round(item.box[4], 3), extra=item.extra)
         out["things"].append(entry)
-    labelled = {e["noun"] for e in out["extra"]}
-    for noun in sorted(place.present - labelled):
+    for noun in sorted(place.present):
         if noun in view.assets.nouns:
             out["extra"].append({"id": 0, "noun": noun, "colour": None})
     return out

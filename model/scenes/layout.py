@@ -355,6 +355,7 @@ def seat_under(view, item):
             if view.judge(seat, cover=0.9, friends=(item,), cut=0.3):
                 view.keep(seat)
                 return
+    place.present.update(("box", "bench"))         # what the block may be called
     side = rng.uniform(0.4, 0.7)
     back = min(0.22, item.size[2] * 0.25)
     place.box(x - sin(a) * back, y, z - cos(a) * back, side, own * 0.98, rng.uniform(0.3, 0.42), place.surface("concrete", "wood", "plaster"),

@@ -202,6 +202,22 @@ class Captions(unittest.TestCase):
                     self.assertLessEqual(o.get("id", 0), 31)
             self.assertFalse({e["noun"] for e in d["extra"] if e["id"]} & {t.noun for t in scene.things}, scene.seed)
 
+    def test_a_block_to_sit_on_is_declared(self):
+        """It may pass for a box: nobody can say that there is none, nor count them."""
+        blocks = 0
+        for seed in range(60):
+            scene = Scene(seed, "office", things=[Thing(1, "man", posture="sitting")])
+            d = layout.lay_out(scene, random.Random(seed), assets=ASSETS)
+            if d is None:
+                continue
+            x, _, z = next(o["position"] for o in d["objects"] if o["id"] == 1)
+            under = [b for b in d["boxes"] if abs(b["centre"][0] - x) < .3 and abs(b["centre"][2] - z) < .3
+                     and .3 < b["size"][1] < .6 and max(b["size"][0], b["size"][2]) < .75]
+            if under:
+                blocks += 1
+                self.assertIn({"id": 0, "noun": "box", "colour": None}, d["extra"], seed)
+        self.assertGreater(blocks, 5)
+
     def test_splits_stay_apart(self):
         for held_out in (False, True):
             for scene, d in laid_out(60, 3000, held_out):
