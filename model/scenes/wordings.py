@@ -500,6 +500,9 @@ MORE = ["Are there more {p} than {o}?", "Do you see more {p} than {o}?", "Are th
         "Have you [found|seen|counted] more {p} than {o}?",
         "Are {p} in the majority over {o}?", "Do {p} [win|lead] over {o} in number?",
         "Are there [too few|not enough] {o} to match the {p}?", "Is it more {p} than {o} [here|that you see|there]?",
+        "Do {p} [surpass|top|outweigh|dominate] {o} in [number|numbers|count]?", "Are the {o} in the minority beside the {p}?",
+        "Is there a surplus of {p} over {o}?", "Are {o} [outdone|topped|exceeded] in number by {p}?",
+        "[Are|Were] the {p} the larger group, not the {o}?", "Does the <picture> hold more {p} than {o}?",
         HELD_OUT, "Do the {p} outnumber the {o}?"]
 MORE_OR = ["Are there more {p} or more {o}?", "Which are more, the {p} or the {o}?", "What are there more of, {p} or {o}?",
            "Do you see more {p} or more {o}?", "What is more frequent, {p} or {o}?", "More {p} or more {o}?",
@@ -516,6 +519,9 @@ MORE_OR = ["Are there more {p} or more {o}?", "Which are more, the {p} or the {o
            "What do we have more of, {p} or {o}?", "Of which [do we have|can one see] more, {p} or {o}?",
            "Which [are|is] in the majority, {p} or {o}?", "[Who|What] wins in number, {p} or {o}?",
            "Which [kind|group] counts more, {p} or {o}?", "{p} or {o}: [what|which] has the majority?",
+           "[Which|What] do we have in larger number, {p} or {o}?", "[Which|What] is there more of [here|there|], {p} or {o}?",
+           "[Which|What] does the <picture> show more of, {p} or {o}?", "Name the larger group: {p} or {o}?",
+           "[Which|What] did you count more of, {p} or {o}?", "Do {p} or {o} appear more often?",
            HELD_OUT, "Which do you see more of, {p} or {o}?"]
 BIGGER = ["Which looks bigger, {x} or {y}?", "Which is bigger in the picture, {x} or {y}?", "What is larger in the picture, {x} or {y}?",
           "Which takes more of the picture, {x} or {y}?", "Which appears larger, {x} or {y}?", "What looks larger, {x} or {y}?",

@@ -459,6 +459,18 @@ class HeldOut(unittest.TestCase):
         self.assertGreater(found, 300)
 
 
+class Close(unittest.TestCase):
+    def test_captions_of_table_tops_do_not_name_the_place(self):
+        rng, told = random.Random(5), 0
+        maker = QuestionMaker(rng, plain=True)
+        for _ in range(60):
+            scene = make_scene(rng)
+            for q in maker.ask(scene, imagine(rng, scene), 3, ["caption"], description={"close": True}):
+                told += 1
+                self.assertNotRegex(q.answer, r"\b(%s|car park|at night|at dusk)\b" % "|".join(PLACES))
+        self.assertGreater(told, 30)
+
+
 class Balance(unittest.TestCase):
     def test_answers_are_even(self):
         """Yes and no for every noun, numbers and colours over all: within what chance and pictures allow."""
