@@ -9,6 +9,7 @@ import torch
 
 from pool import IDS, MAP, read_shard, shards
 from recipe import later_pieces, prompt_pieces
+from unseen import Colours
 
 # Rows of text in the guided pass and after the latents. Questions that do not fit are left to another kind of step,
 # or out; per kind of step: (instruction, after).
@@ -134,10 +135,12 @@ def augment(tiles, guided, rng, generator):
 
 
 class Batcher:
-    def __init__(self, tokenizer, seed, config, answers=(), grey=False):
-        """`answers`: what the answer head tells apart; `grey`: no picture is shown."""
+    def __init__(self, tokenizer, seed, config, answers=(), grey=False, about=None):
+        """`answers`: what the answer head tells apart; `grey`: no picture is shown; `about`: the names in a pool that
+        is learnt from (unseen.py)."""
         self.tokenizer, self.config, self.grey = tokenizer, config, grey
         self.answers = {a: i for i, a in enumerate(answers)}
+        self.colours = Colours(about, tokenizer, self.answers) if about else None
         self.rng = np.random.RandomState(seed)
         pieces = [tokenizer.encode(p) for p in prompt_pieces("\x00")]
         self.before, self.between = pieces[0], pieces[1]
@@ -242,6 +245,10 @@ class Batcher:
             tiles, guided = torch.zeros_like(tiles), torch.zeros_like(guided)
         batch = self.tokens(samples, *ROWS[kind])
         batch.update(self.referents(samples))
+        if self.colours:
+            replies = [[len(self.encode(q[1])) + 1 for q in sample] for sample in samples]
+            batch["left_out"], batch["answers_left_out"] = self.colours.places(
+                samples, raw["things"][:, :, 0].cpu().numpy()[owner], replies)
         device = guided.device
         batch = {k: v.to(device, non_blocking=True) if torch.is_tensor(v) else v for k, v in batch.items()}
         if "teacher" in raw:

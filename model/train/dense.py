@@ -6,6 +6,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from pool import IDS, MAP
+from unseen import leave_out, of_cells
 
 STRETCH = 3.0       # thin things cover little of a cell
 POOLS = 4
@@ -18,8 +19,10 @@ class DenseHeads(nn.Module):
     each cell's own place in its features: nothing else here needs it, and without it no decoder tells left
     from right."""
 
-    def __init__(self, width, nouns, colours, postures, scenes, answers):
+    def __init__(self, width, nouns, colours, postures, scenes, answers, unseen=None):
+        """`unseen`: unseen.pairs(); else every colour is told of every noun."""
         super().__init__()
+        self.register_buffer("unseen", torch.zeros(nouns, colours) if unseen is None else unseen.float(), persistent=False)
         self.sizes = (nouns + 1, colours, postures)
         self.scenes = scenes
         kinds = sum(self.sizes)
@@ -86,7 +89,8 @@ def kinds_loss(heads, found, shares, things, bare=0.15):
     parts = found.split(list(heads.sizes) + [found.shape[-1] - sum(heads.sizes)], -1)
     loss = soft_cross_entropy(parts[0], target, weight)
     one = torch.ones_like(weight)
-    loss = loss + soft_cross_entropy(parts[1], torch.bmm(share, one_hot(things[..., 1], colours)), one)
+    coloured = torch.bmm(share, one_hot(things[..., 1], colours))
+    loss = loss + soft_cross_entropy(of_cells(parts[1], coloured, seen, heads.unseen), coloured, one)
     return loss + 0.4 * soft_cross_entropy(parts[2], torch.bmm(share, one_hot(things[..., 2], postures)), one)
 
 
@@ -191,6 +195,8 @@ def guided_losses(heads, image, batch, truth, owner):
         out["teacher_guided"] = teacher_loss(heads.teacher_guided(rows), batch["teacher"][owner])
     out["scene_guided"] = 0.1 * scene_loss(heads.scene_guided(rows.mean(1)), batch["scenes"][owner], heads.scenes)
     answers = heads.answer(F.gelu(heads.hidden(pooled))).float()
+    if "answers_left_out" in batch:
+        answers = leave_out(answers, batch["answers_left_out"])
     told = (batch["answer"] >= 0).float()
     loss = F.cross_entropy(answers, batch["answer"].clamp(min=0), reduction="none")
     out["told"] = (loss * told).sum() / told.sum().clamp(min=1)

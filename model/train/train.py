@@ -37,13 +37,14 @@ import dense                                                    # noqa: E402
 from batches import Batcher, Ring, to_pixels                    # noqa: E402
 from fusion import FusionConfig, FusionModel                    # noqa: E402
 from fusion.vision import fewer_tokens                          # noqa: E402
-from fusion.checkpoint import export                            # noqa: E402
+from fusion.checkpoint import export, load_state                # noqa: E402
 from fusion.losses import answer_loss, semantic_mapping_loss    # noqa: E402
 from optimiser import Optimiser                                 # noqa: E402
 from fusion.tokenizer import Tokenizer                          # noqa: E402
 from pool import drawn                                          # noqa: E402
 from recipe import (RECIPES, build_tokenizer, family_weights, generation_config, language,  # noqa: E402
                     model_config)
+from unseen import leave_out, pairs                              # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Weight of the losses on the renderer's truth, and the kinds of step, per stage.
@@ -140,6 +141,7 @@ def losses(model, heads, batch, kind, options, q, drop, scale):
         if options.image_grid:
             image = fewer_tokens(image, options.image_grid)
         logits = decode(model, batch, grid, image, q, options.fixed, drop)
+        logits = leave_out(logits, batch["left_out"])
         t = batch["targets"]
         name = {"caption": "caption", "talk": "talk"}.get(kind, "answer")
         out[name] = answer_loss(logits, t, batch["weight"])
@@ -247,7 +249,7 @@ class Worker:
         self.index, self.a, self.recipe, self.model, self.heads = index, a, recipe, model, heads
         self.tokenizer, self.raw_config, self.ring = tokenizer, raw_config, ring
         self.device = a.device
-        self.batcher = Batcher(tokenizer, a.seed + 1000 * index, model.config, answers, a.question_only)
+        self.batcher = Batcher(tokenizer, a.seed + 1000 * index, model.config, answers, a.question_only, ring.about)
         self.options = argparse.Namespace(
             guidance=not a.no_guidance, mapping=not a.no_mapping, image_grid=a.image_grid,
             fixed=tuple(torch.tensor(x, device=a.device) for x in (self.batcher.before, self.batcher.between)))
@@ -255,7 +257,7 @@ class Worker:
         self.trainable = trainable
         self.optimiser = Optimiser(model, heads, a.rate)
         self.average = Average(model, a.average) if index == 0 else None
-        self.state = {"elapsed": 0.0, "step": 0, "views": 0, "before": a.before}
+        self.state = {"elapsed": 0.0, "step": 0, "views": 0, "before": a.before, "hold": a.hold}
         if saved:
             self.optimiser.load_state_dict(saved["optimiser"])
             self.state = dict(saved["state"])
@@ -287,7 +289,9 @@ class Worker:
         stage, inside = stage_at(recipe["stages"], progress)
         kinds = STEPS[stage]
         kind = str(rng.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
-        warm = min(1.0, (self.state["step"] + 1) / a.warm_up)
+        # New heads on trained features first learn alone: what they ask for in the beginning is noise.
+        held = self.state["step"] < self.state.get("hold", 0)
+        warm = 1.0 if held else min(1.0, (self.state["step"] - self.state.get("hold", 0) + 1) / a.warm_up)
         rate = max(a.rate * warm * 0.5 * (1 + math.cos(math.pi * progress)), 1e-6)
         for g in self.optimiser.param_groups:
             g["lr"] = rate
@@ -327,6 +331,9 @@ class Worker:
                 out = losses(self.model, self.heads, batch, kind, self.options, q, drop, DENSE[stage])
         self.optimiser.zero_grad(set_to_none=True)
         out["loss"].backward()
+        if held:
+            for p in self.model.parameters():
+                p.grad = None
         norm = nn.utils.clip_grad_norm_(self.trainable, 1.0)
         if torch.isfinite(norm):
             self.optimiser.step()
@@ -445,13 +452,15 @@ def prepare_language(a, recipe):
     """(tokenizer, answers that the answer head tells apart), made once and kept in RUN"""
     kept, names = os.path.join(a.run, "tokenizer.json"), os.path.join(a.run, "answers.json")
     if a.start and not os.path.exists(kept):
-        for path in (kept, names):
-            shutil.copyfile(os.path.join(os.path.dirname(os.path.abspath(a.start)), os.path.basename(path)), path)
+        beside = a.start if os.path.isdir(a.start) else os.path.dirname(os.path.abspath(a.start))
+        shutil.copyfile(os.path.join(beside, "tokenizer.json"), kept)
+        if os.path.exists(os.path.join(beside, "answers.json")):
+            shutil.copyfile(os.path.join(beside, "answers.json"), names)
     if os.path.exists(kept) and os.path.exists(names):
         with open(names, encoding="utf-8") as f:
             return Tokenizer.load(kept), json.load(f)
     questions, words = language(random.Random(a.seed), 12000 if recipe["vocabulary"] < 2000 else 25000)
-    tokenizer = build_tokenizer(recipe["vocabulary"], questions, words)
+    tokenizer = Tokenizer.load(kept) if os.path.exists(kept) else build_tokenizer(recipe["vocabulary"], questions, words)
     counts = {}
     for q in questions:
         if q["family"] not in ("caption", "words", "text"):
@@ -490,8 +499,8 @@ def arguments():
     p.add_argument("--measure-pictures", type=int, default=160)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--steps", type=int, default=0, help="so many steps instead of --minutes (ablations)")
-    p.add_argument("--start", help="weights to start from (another run's encoder.pt or checkpoint.pt), after its "
-                                   "encoder stage; with the tokenizer that lies beside it")
+    p.add_argument("--start", help="weights to start from (another run's encoder.pt or checkpoint.pt, or an exported "
+                                   "folder), after its encoder stage; with the tokenizer that lies beside it")
     p.add_argument("--again", action="store_true", help="with --start: through the encoder stage, too")
     p.add_argument("--skip-stages", default="", help="comma-separated names of stages to leave out")
     p.add_argument("--no-guidance", action="store_true", help="the guided pass sees no text")
@@ -513,6 +522,7 @@ def arguments():
     a.rate = a.rate or recipe["rate"]
     a.workers = a.workers or recipe["workers"]
     a.pools = recipe["pools"] if a.pools is None else a.pools
+    a.hold = 0
     if a.device == "cuda":
         a.workers = 1
     if torch.__version__.startswith("1."):
@@ -539,6 +549,25 @@ def main():
             pool.terminate()
 
 
+def go_on_from(path, model, heads):
+    """Loads the weights of another run: of encoder.pt, of checkpoint.pt (the averaged ones are the better ones), or of an
+    exported folder, which has no heads. Whether all heads begin anew: they are no part of the model."""
+    if os.path.isdir(path):
+        start = {"model": load_state(path), "heads": {}}
+    else:
+        start = torch.load(path, map_location="cpu", weights_only=True)
+    if "average" in start:
+        start["model"].update(zip((n for n, _ in model.named_parameters()), start["average"]))
+    missing, extra = model.load_state_dict(start["model"], strict=False)
+    extra = [n for n in extra if "vision_sampler" not in n]
+    if missing or extra:
+        raise SystemExit("%s: not of this recipe: missing %s, unexpected %s" % (path, missing, extra))
+    missing, extra = heads.load_state_dict(start["heads"], strict=False)
+    if missing or extra:
+        print("heads that begin anew: %s; left out: %s" % (missing, extra), flush=True)
+    return not start["heads"]
+
+
 def train(a, recipe, pools):
     tokenizer, answers = prepare_language(a, recipe)
     lens = [int(x) for x in a.query_lens.split(",")] if a.query_lens else None
@@ -553,7 +582,8 @@ def train(a, recipe, pools):
     model = FusionModel(FusionConfig(raw_config))
     model.initialise()
     heads = dense.DenseHeads(model.config.width, len(about["nouns"]), len(about["colours"]), len(about["postures"]),
-                             (len(about["places"]), len(about["times"]), len(about["weather"])), len(answers))
+                             (len(about["places"]), len(about["times"]), len(about["weather"])), len(answers),
+                             pairs(about["nouns"], about["colours"]))
     print("parameters: %.2f M" % (sum(x.numel() for x in model.parameters()) / 1e6), flush=True)
     path, saved = os.path.join(a.run, "checkpoint.pt"), None
     if os.path.exists(path):
@@ -562,16 +592,7 @@ def train(a, recipe, pools):
         heads.load_state_dict(saved["heads"])
         print("resumed at step %d, %.1f min" % (saved["state"]["step"], saved["state"]["elapsed"] / 60), flush=True)
     elif a.start:
-        start = torch.load(a.start, map_location="cpu", weights_only=True)
-        if "average" in start:      # a run's checkpoint: its averaged weights are the better ones
-            start["model"].update(zip((n for n, _ in model.named_parameters()), start["average"]))
-        missing, extra = model.load_state_dict(start["model"], strict=False)
-        extra = [n for n in extra if "vision_sampler" not in n]
-        if missing or extra:
-            raise SystemExit("%s: not of this recipe: missing %s, unexpected %s" % (a.start, missing, extra))
-        missing, extra = heads.load_state_dict(start["heads"], strict=False)      # heads are no part of the model
-        if missing or extra:
-            print("heads that begin anew: %s; left out: %s" % (missing, extra), flush=True)
+        a.hold = a.warm_up if go_on_from(a.start, model, heads) else 0
     else:
         whiten(model, ring)
     model, heads = model.to(a.device), heads.to(a.device)
