@@ -192,16 +192,16 @@ negotiate(GstFusionOverlay *self, GstCaps *caps)
                    (!blendable || downstream_takes_drawings(self, attached));
     if (self->attach)
         return TRUE;
-    if (!blendable &&
-        GST_PAD_IS_FLUSHING(self->src)) { /* no more can be said about what is behind it */
-        gst_pad_mark_reconfigure(self->src);
-        return FALSE;
-    }
     if (!blendable) {
-        GST_ELEMENT_ERROR(self, CORE, NEGOTIATION,
-                          ("Answers cannot be drawn on video format %s; put videoconvert in front",
-                           GST_VIDEO_INFO_NAME(&self->info)),
-                          (NULL));
+        /* While it flushes, no more can be said about what is behind it. */
+        if (GST_PAD_IS_FLUSHING(self->src))
+            gst_pad_mark_reconfigure(self->src);
+        else
+            GST_ELEMENT_ERROR(
+                self, CORE, NEGOTIATION,
+                ("Answers cannot be drawn on video format %s; put videoconvert in front",
+                 GST_VIDEO_INFO_NAME(&self->info)),
+                (NULL));
         return FALSE;
     }
     return gst_pad_set_caps(self->src, caps);

@@ -197,6 +197,9 @@ GstStructure *vqa_stats(GstFusionVqa *self);
 /* ---- vqaquestions.c */
 /* Makes the standing questions from the config. With the lock. */
 void vqa_rebuild_questions(GstFusionVqa *self);
+/* How far apart the frames are that a question is asked about; NULL: one without a rate of its own.
+ * 0: it is asked about every frame. With the lock. */
+GstClockTime vqa_question_period(const GstFusionVqa *self, const VqaQuestion *question);
 
 /* ---- vqapromptfile.c */
 /* Reads prompt-file if it is set, and with `watch` goes on doing so; a warning if it cannot be

@@ -86,21 +86,32 @@ loop(gpointer data)
     }
 }
 
+/* The task pauses instead of waiting for something to send. */
+static void
+flush(VqaTextPad *self)
+{
+    g_mutex_lock(&self->lock);
+    self->flushing = TRUE;
+    self->begun = FALSE;
+    clear_items(self);
+    g_cond_broadcast(&self->cond);
+    g_mutex_unlock(&self->lock);
+}
+
 static gboolean
 activate_mode(GstPad *pad, GstObject *parent, GstPadMode mode, gboolean active)
 {
     VqaTextPad *self = VQA_TEXT_PAD(pad);
     if (mode != GST_PAD_MODE_PUSH)
         return FALSE;
-    g_mutex_lock(&self->lock);
-    self->flushing = !active;
     if (!active) {
-        self->begun = FALSE;
-        clear_items(self);
+        flush(self);
+        return gst_pad_stop_task(pad);
     }
-    g_cond_broadcast(&self->cond);
+    g_mutex_lock(&self->lock);
+    self->flushing = FALSE;
     g_mutex_unlock(&self->lock);
-    return active ? gst_pad_start_task(pad, loop, self, NULL) : gst_pad_stop_task(pad);
+    return gst_pad_start_task(pad, loop, self, NULL);
 }
 
 static void
@@ -285,18 +296,6 @@ void
 vqa_text_pad_catch_up(VqaTextPad *pad, GstPad *sink)
 {
     gst_pad_sticky_events_foreach(sink, give_sticky, pad);
-}
-
-/* The task pauses instead of waiting for something to send. */
-static void
-flush(VqaTextPad *self)
-{
-    g_mutex_lock(&self->lock);
-    self->flushing = TRUE;
-    self->begun = FALSE;
-    clear_items(self);
-    g_cond_broadcast(&self->cond);
-    g_mutex_unlock(&self->lock);
 }
 
 void

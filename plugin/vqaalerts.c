@@ -224,9 +224,7 @@ vqa_alerts_update(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *ques
     if (detection && !detection->track)
         return NULL;
     const VqaConfig *c = &self->config;
-    int fps_n = question->fps_d ? question->fps_n : c->fps_n;
-    int fps_d = question->fps_d ? question->fps_d : c->fps_d;
-    GstClockTime period = fps_n ? gst_util_uint64_scale(GST_SECOND, fps_d, fps_n) : 0;
+    GstClockTime period = vqa_question_period(self, question);
     for (guint i = 0; i < self->alerts->len; i++) {
         VqaAlert *a = g_ptr_array_index(self->alerts, i);
         if (strcmp(a->question->text, question->question->text) != 0)

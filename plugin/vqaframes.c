@@ -172,22 +172,17 @@ caption_of(GPtrArray *riding)
     return g_string_free(text, FALSE);
 }
 
-static GstClockTime
-period_of(int fps_n, int fps_d)
-{
-    return fps_n ? gst_util_uint64_scale(GST_SECOND, fps_d, fps_n) : GST_SECOND;
-}
-
 /* With the lock. How long a caption lasts: until the question that is asked most often is asked
  * again. */
 static GstClockTime
 caption_period(GstFusionVqa *self)
 {
-    GstClockTime usual = period_of(self->config.fps_n, self->config.fps_d), period = usual;
-    for (guint i = 0; i < self->questions->len; i++) {
-        const VqaQuestion *q = g_ptr_array_index(self->questions, i);
-        GstClockTime own = q->fps_d ? period_of(q->fps_n, q->fps_d) : usual;
-        period = i ? MIN(period, own) : own;
+    GstClockTime period = GST_CLOCK_TIME_NONE;
+    guint n = self->questions->len;
+    for (guint i = 0; i < MAX(n, 1); i++) {
+        const VqaQuestion *question = n ? g_ptr_array_index(self->questions, i) : NULL;
+        GstClockTime own = vqa_question_period(self, question);
+        period = MIN(period, own ? own : GST_SECOND);
     }
     return period;
 }

@@ -36,6 +36,15 @@ keep_known(GPtrArray *list, GPtrArray *before)
     }
 }
 
+GstClockTime
+vqa_question_period(const GstFusionVqa *self, const VqaQuestion *question)
+{
+    gboolean own = question && question->fps_d;
+    int fps_n = own ? question->fps_n : self->config.fps_n;
+    int fps_d = own ? question->fps_d : self->config.fps_d;
+    return fps_n ? gst_util_uint64_scale(GST_SECOND, fps_d, fps_n) : 0;
+}
+
 void
 vqa_rebuild_questions(GstFusionVqa *self)
 {

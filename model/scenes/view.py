@@ -342,15 +342,12 @@ def sentence(view, most=3):
                 number = phrase.split(" ", 1)[0]
                 phrase = "%s %s %s" % (number, first.colour, plural(noun))
         parts.append(" ".join([phrase] + after))
-    place = "" if view.close else " " + _WHERE[view.scene.place]      # nothing tells the place of a table top
-    if view.scene.outdoors and view.scene.time != "day" and not view.close:
-        place += " at " + view.scene.time
+    when = " at " + view.scene.time if view.scene.outdoors and view.scene.time != "day" else ""
+    place = "" if view.close else " " + _WHERE[view.scene.place] + when     # nothing tells the place of a table top
     if not parts:
         if view.items or view.close:
             return None
-        text = "an empty " + view.scene.place
-        if view.scene.outdoors and view.scene.time != "day":
-            text += " at " + view.scene.time
+        text = "an empty " + view.scene.place + when
     else:
         text = join(parts) + place
     return text[0].upper() + text[1:] + "."

@@ -55,6 +55,18 @@ vqa_end(Vqa *v)
     fake_reset();
 }
 
+void
+begin_stream(Vqa *v, const char *id, GstClockTime base)
+{
+    g_autoptr(GstCaps) caps = gst_caps_from_string(SMALL);
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    segment.base = base;
+    gst_harness_push_event(v->h, gst_event_new_stream_start(id));
+    gst_harness_push_event(v->h, gst_event_new_caps(caps));
+    gst_harness_push_event(v->h, gst_event_new_segment(&segment));
+}
+
 GstBuffer *
 frame_new(Vqa *v, guint value, guint ms)
 {

@@ -27,6 +27,9 @@ void vqa_start(Vqa *v, gboolean live, const char *caps, const char *first,
 void vqa_end(Vqa *v);
 #define SMALL "video/x-raw,format=RGBx,width=32,height=24,framerate=10/1"
 
+/* A new stream of SMALL in the same element, without a flush; its running times begin at base. */
+void begin_stream(Vqa *v, const char *id, GstClockTime base);
+
 /* A frame of one grey value at a time in ms. */
 GstBuffer *frame_new(Vqa *v, guint value, guint ms);
 /* Pushes it and gives what comes out. */

@@ -99,18 +99,13 @@ static void
 ask_outlives_a_stream(void)
 {
     Vqa v;
-    GstSegment segment;
-    gst_segment_init(&segment, GST_FORMAT_TIME);
     fake.answer_ms = 150;
     vqa_start(&v, TRUE, SMALL, "prompt", "q", NULL);
     gst_buffer_unref(frame_through(&v, 1, 0));
     wait_stat(v.element, "asked", 1);
     ask(&v, "now");
     gst_buffer_unref(frame_through(&v, 2, 1000)); /* waits */
-    g_autoptr(GstCaps) caps = gst_caps_from_string(SMALL);
-    gst_harness_push_event(v.h, gst_event_new_stream_start("again"));
-    gst_harness_push_event(v.h, gst_event_new_caps(caps));
-    gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+    begin_stream(&v, "again", 0);
     gst_buffer_unref(frame_through(&v, 3, 2000));
     wait_stat(v.element, "answered", 2);
     assert_answers(frame_through(&v, 4, 2100), "q@3,now@3");

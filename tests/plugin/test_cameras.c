@@ -173,16 +173,10 @@ static void
 stream_begins_anew(void)
 {
     Vqa v;
-    GstSegment segment;
     vqa_start(&v, TRUE, SMALL, "prompt", "q", NULL);
     for (guint i = 0; i < 4; i++) {
         g_autofree char *id = g_strdup_printf("camera/%u", i);
-        gst_harness_push_event(v.h, gst_event_new_stream_start(id));
-        g_autoptr(GstCaps) caps = gst_caps_from_string(SMALL);
-        gst_harness_push_event(v.h, gst_event_new_caps(caps));
-        gst_segment_init(&segment, GST_FORMAT_TIME);
-        segment.base = i * 10 * GST_SECOND;
-        gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+        begin_stream(&v, id, i * 10 * GST_SECOND);
         two_seconds(&v, 0, 2);
     }
     vqa_end(&v);

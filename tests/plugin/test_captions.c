@@ -107,20 +107,34 @@ sink_end(Sink *s, GstPad *sink)
     g_mutex_clear(&s->lock);
 }
 
+/* Waits until what the sink has got is, or (compare) ends in, what is expected. */
+static gboolean
+wait_log(Sink *s, GEqualFunc compare, const char *expected)
+{
+    gboolean same = FALSE;
+    for (guint i = 0; !same && i < 1000; i++) {
+        if (i)
+            g_usleep(2000);
+        g_mutex_lock(&s->lock);
+        same = compare(s->log->str, expected);
+        g_mutex_unlock(&s->lock);
+    }
+    return same;
+}
+
 static void
 assert_log(Sink *s, const char *expected)
 {
-    for (guint i = 0; i < 1000; i++) {
-        g_mutex_lock(&s->lock);
-        gboolean same = strcmp(s->log->str, expected) == 0;
-        g_mutex_unlock(&s->lock);
-        if (same)
-            return;
-        g_usleep(2000);
-    }
+    wait_log(s, g_str_equal, expected);
     g_mutex_lock(&s->lock);
     g_assert_cmpstr(s->log->str, ==, expected);
     g_mutex_unlock(&s->lock);
+}
+
+static gboolean
+ends_in(gconstpointer text, gconstpointer end)
+{
+    return g_str_has_suffix(text, end);
 }
 
 static void
@@ -292,14 +306,7 @@ request_within_flush(void)
     gst_harness_push_event(v.h, gst_event_new_flush_stop(TRUE));
     gst_harness_push_event(v.h, gst_event_new_segment(&segment));
     gst_buffer_unref(frame_through(&v, 2, 100));
-    gboolean told = FALSE;
-    for (guint i = 0; !told && i < 1000; i++) {
-        g_usleep(2000);
-        g_mutex_lock(&s.lock);
-        told = g_str_has_suffix(s.log->str, "segment|cue 100+1000 q@2|");
-        g_mutex_unlock(&s.lock);
-    }
-    g_assert_true(told);
+    g_assert_true(wait_log(&s, ends_in, "segment|cue 100+1000 q@2|"));
     vqa_end(&v);
     sink_end(&s, sink);
 }

@@ -406,13 +406,8 @@ stopped_by_a_handler(void)
     vqa_start(&v, FALSE, SMALL, "prompt", "q", "frame-rate", 0, 1, "mode", 2, NULL);
     g_signal_connect(v.element, "answer", G_CALLBACK(stop_it), calls);
     for (int i = 0; i < 3; i++) {
-        GstSegment segment;
-        gst_segment_init(&segment, GST_FORMAT_TIME);
         gst_element_set_state(v.element, GST_STATE_PLAYING);
-        g_autoptr(GstCaps) caps = gst_caps_from_string(SMALL);
-        gst_harness_push_event(v.h, gst_event_new_stream_start("s"));
-        gst_harness_push_event(v.h, gst_event_new_caps(caps));
-        gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+        begin_stream(&v, "s", 0);
         gst_harness_push(v.h, frame_new(&v, i, i * 100));
         for (guint k = 0; g_atomic_int_get(&calls[1]) <= i && k < 1000; k++)
             g_usleep(5000);
