@@ -14,7 +14,7 @@
 struct _Publisher {
     PublishConfig config;
     char *name;
-    PublisherReportFunc report;
+    PublisherReportFunc report; /* NULL: stopped from within a report; the thread ends alone */
     gpointer user;
     PublishSink *sink;
     GThread *thread;
@@ -271,6 +271,8 @@ publisher_stats(Publisher *p)
 static void
 tell(Publisher *p, PublisherReport report, GstResourceError code, const char *text)
 {
+    if (!p->report)
+        return;
     g_autoptr(GstStructure) counters = publisher_stats(p);
     p->report(p->user, report, code, text, counters);
 }
@@ -346,6 +348,41 @@ at_end(Publisher *p, gint64 *until)
     return end;
 }
 
+/* What the thread left behind is counted and told. */
+static void
+give_up_rest(Publisher *p)
+{
+    guint left = g_queue_get_length(&p->records);
+    p->connected = FALSE;
+    if (left) {
+        p->dropped += left;
+        p->dropped_told = p->dropped;
+        g_queue_foreach(&p->records, (GFunc) (void (*)(void)) record_free, NULL);
+        g_queue_init(&p->records);
+    }
+    tell_reports(p, TRUE);
+    if (left) {
+        g_autofree char *text = g_strdup_printf(
+            "%u records were not published: they were not taken within drain-timeout "
+            "(%" G_GUINT64_FORMAT " ms) after the element was stopped",
+            left, (guint64) (p->config.drain_timeout / GST_MSECOND));
+        tell(p, PUBLISHER_WARNING, GST_RESOURCE_ERROR_WRITE, text);
+    }
+}
+
+static void
+publisher_free(Publisher *p)
+{
+    close(p->wake);
+    g_free(p->trouble);
+    g_free(p->trouble_told);
+    g_free(p->failure);
+    g_free(p->name);
+    publish_config_clear(&p->config);
+    g_mutex_clear(&p->lock);
+    g_free(p);
+}
+
 static gpointer
 run(gpointer data)
 {
@@ -381,6 +418,11 @@ run(gpointer data)
     }
     p->sink->klass->close(p->sink);
     p->sink = NULL;
+    if (!p->report) {
+        give_up_rest(p);
+        g_thread_unref(p->thread);
+        publisher_free(p);
+    }
     return NULL;
 }
 
@@ -413,7 +455,7 @@ publisher_new(const PublishConfig *config, const char *name, PublisherReportFunc
     g_queue_init(&p->records);
     p->sink = klass->open(&p->config, p, error);
     if (!p->sink) {
-        publisher_stop(p, NULL);
+        publisher_free(p);
         return NULL;
     }
     p->thread = g_thread_new("fusion-publish", run, p);
@@ -423,44 +465,26 @@ publisher_new(const PublishConfig *config, const char *name, PublisherReportFunc
 void
 publisher_stop(Publisher *p, GstStructure **last)
 {
-    if (p->thread) {
-        g_mutex_lock(&p->lock);
-        p->stopping = TRUE;
-        p->deadline = g_get_monotonic_time() +
-                      (gint64) MIN(p->config.drain_timeout / GST_USECOND, G_MAXINT64 / 2);
-        g_mutex_unlock(&p->lock);
-        guint64 one = 1;
-        if (write(p->wake, &one, sizeof one) < 0) {
-            /* see publisher_push */
-        }
-        g_thread_join(p->thread);
-        guint left = g_queue_get_length(&p->records);
-        p->connected = FALSE;
-        if (left) {
-            p->dropped += left;
-            p->dropped_told = p->dropped;
-            g_queue_foreach(&p->records, (GFunc) (void (*)(void)) record_free, NULL);
-            g_queue_init(&p->records);
-        }
-        tell_reports(p, TRUE);
-        if (left) {
-            g_autofree char *text = g_strdup_printf(
-                "%u records were not published: they were not taken within drain-timeout "
-                "(%" G_GUINT64_FORMAT " ms) after the element was stopped",
-                left, (guint64) (p->config.drain_timeout / GST_MSECOND));
-            tell(p, PUBLISHER_WARNING, GST_RESOURCE_ERROR_WRITE, text);
-        }
+    g_mutex_lock(&p->lock);
+    p->stopping = TRUE;
+    p->deadline = g_get_monotonic_time() +
+                  (gint64) MIN(p->config.drain_timeout / GST_USECOND, G_MAXINT64 / 2);
+    g_mutex_unlock(&p->lock);
+    if (p->thread == g_thread_self()) {
+        p->report = NULL;
         if (last)
             *last = publisher_stats(p);
+        return;
     }
-    close(p->wake);
-    g_free(p->trouble);
-    g_free(p->trouble_told);
-    g_free(p->failure);
-    g_free(p->name);
-    publish_config_clear(&p->config);
-    g_mutex_clear(&p->lock);
-    g_free(p);
+    guint64 one = 1;
+    if (write(p->wake, &one, sizeof one) < 0) {
+        /* see publisher_push */
+    }
+    g_thread_join(p->thread);
+    give_up_rest(p);
+    if (last)
+        *last = publisher_stats(p);
+    publisher_free(p);
 }
 
 /* ---- shared by the sinks of brokers */

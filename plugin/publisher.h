@@ -30,7 +30,8 @@ void publisher_push(Publisher *publisher, const char *type, const char *stream, 
 /* queued, published, dropped, failed, waiting (u64), connections (u64), connected (boolean). */
 GstStructure *publisher_stats(Publisher *publisher);
 /* Waits up to drain-timeout for what is queued, closes the sink and frees the publisher; `last`, if
- * not NULL, gets the last counters. */
+ * not NULL, gets the last counters. From within a report it does not wait: the thread does all that
+ * by itself, and reports no more. */
 void publisher_stop(Publisher *publisher, GstStructure **last);
 
 G_END_DECLS

@@ -417,6 +417,50 @@ stop_with_rest(void)
     pub_end(&p);
 }
 
+static GstBusSyncReply
+stop_at_warning(GstBus *bus, GstMessage *message, gpointer stopped)
+{
+    if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_WARNING && !g_atomic_int_get((gint *) stopped)) {
+        gst_element_set_state(GST_ELEMENT(GST_MESSAGE_SRC(message)), GST_STATE_NULL);
+        g_atomic_int_set((gint *) stopped, 1);
+    }
+    return GST_BUS_PASS;
+}
+
+/* An application that stops the element as soon as it warns, in the thread that warns: what waits
+ * is written all the same once there is room. */
+static void
+stop_in_warning(void)
+{
+    Pub p = {0};
+    g_autofree char *path = NULL;
+    gint stopped = 0;
+    start_file(&p, &path, "oldest", 1000);
+    gst_bus_set_sync_handler(p.bus, stop_at_warning, &stopped, NULL);
+    limit_files(2500);
+    for (guint id = 1; id <= 20; id++)
+        gst_harness_push(p.h, answers_new(1, id)); /* refused once it is stopped */
+    for (guint i = 0; !g_atomic_int_get(&stopped); i++) {
+        g_assert_cmpuint(i, <, 1000);
+        g_usleep(10000);
+    }
+    guint queued = (guint) stat_of(p.element, "queued");
+    limit_files(RLIM_INFINITY);
+    for (guint i = 0;; i++) {
+        g_autofree char *text = NULL;
+        g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+        guint lines = 0;
+        for (const char *c = text; *c; c++)
+            lines += *c == '\n';
+        if (lines == queued)
+            break;
+        g_assert_cmpuint(i, <, 1000);
+        g_usleep(10000);
+    }
+    gst_bus_set_sync_handler(p.bus, NULL, NULL, NULL);
+    pub_end(&p);
+}
+
 /* Standard output is a pipe that nobody reads for a while. */
 static void
 standard_output(void)
@@ -547,6 +591,7 @@ main(int argc, char **argv)
     g_test_add_data_func("/publish/file/drops/oldest", "oldest", drops);
     g_test_add_data_func("/publish/file/drops/newest", "newest", drops);
     g_test_add_func("/publish/file/stop-with-rest", stop_with_rest);
+    g_test_add_func("/publish/file/stop-in-warning", stop_in_warning);
     g_test_add_func("/publish/file/standard-output", standard_output);
     g_test_add_func("/publish/file/wrong-locations", wrong_locations);
     return support_run();
