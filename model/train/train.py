@@ -10,9 +10,7 @@ renderer's truth and the referring mask, without the decoder), align, fusion, in
 falls to nothing over the elapsed time."""
 
 import argparse
-import contextlib
 import json
-import math
 import multiprocessing
 import os
 import random
@@ -30,401 +28,19 @@ if __name__ == "__main__" and any(k not in os.environ for k in KEEP):
 
 import numpy as np                                              # noqa: E402
 import torch                                                    # noqa: E402
-import torch.nn as nn                                           # noqa: E402
 import torch.nn.functional as F                                 # noqa: E402
 
 import dense                                                    # noqa: E402
-from batches import Batcher, Ring, to_pixels                    # noqa: E402
+from batches import Ring, to_pixels                             # noqa: E402
 from fusion import FusionConfig, FusionModel                    # noqa: E402
-from fusion.vision import fewer_tokens                          # noqa: E402
-from fusion.checkpoint import export, load_state                # noqa: E402
-from fusion.losses import answer_loss, semantic_mapping_loss    # noqa: E402
-from optimiser import Optimiser                                 # noqa: E402
+from fusion.checkpoint import load_state                        # noqa: E402
 from fusion.tokenizer import Tokenizer                          # noqa: E402
 from pool import drawn                                          # noqa: E402
-from recipe import (RECIPES, build_tokenizer, family_weights, generation_config, language,  # noqa: E402
-                    model_config)
-from unseen import leave_out, pairs                              # noqa: E402
+from recipe import RECIPES, build_tokenizer, language, model_config     # noqa: E402
+from unseen import pairs                                        # noqa: E402
+from worker import Worker                                       # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Weight of the losses on the renderer's truth, and the kinds of step, per stage.
-DENSE = {"language": 0.0, "encoder": 1.0, "align": 0.6, "fusion": 0.35, "instruct": 0.2}
-STEPS = {"language": {"text": 1}, "encoder": {"encoder": 1},
-         "align": {"short": 0.6, "caption": 0.4},
-         "fusion": {"short": 0.70, "caption": 0.15, "talk": 0.15},
-         "instruct": {"short": 0.65, "caption": 0.13, "talk": 0.22}}
-
-
-def precision(device, name):
-    # PyTorch 1.x cannot mix bf16 inputs with f32 weights in its layer norm.
-    if name == "bf16" or name == "auto" and not torch.__version__.startswith("1."):
-        return torch.autocast(device, dtype=torch.bfloat16)
-    return contextlib.nullcontext()
-
-
-# --- one step's computation -----------------------------------------------------------------------
-
-def guided_pass(model, batch, guidance):
-    """states, features and instruction embeddings for every sample"""
-    pixels = batch["guided"][batch["owner"]]
-    if guidance:
-        return model.guided(pixels, batch["ids"], batch["valid"])
-    states = model.encoder(pixels)
-    return states, model.encoder.connect(states), model.model.embed_tokens(batch["ids"])
-
-
-def decode(model, batch, grid, image, q, fixed, drop=None):
-    """Logits [N, R, vocab] of the answers' tokens. `grid`: the global map; `drop` [N] bool hides image tokens."""
-    owner, embed = batch["owner"], model.model.embed_tokens
-    latents, _, pairs = model.frame_context(grid, q)
-    pairs = [(k[owner], v[owner]) for k, v in pairs]
-    latents = latents[owner].float()
-    n, d, device = len(owner), image.shape[-1], image.device
-    before, between = fixed
-    x = [embed(before).expand(n, -1, -1), image.float(), embed(between).expand(n, -1, -1), latents]
-    first = len(before) + image.shape[1] + len(between)
-    base = first + q
-    after = embed(batch["after"]).float()
-    later, turns = batch["later"], 1 + batch["later"].shape[1]
-    if turns == 1:
-        x = torch.cat(x + [after], 1)
-        places = [(first, base + batch["last"][:, 0])]
-    else:
-        # Later latents lie between the tokens of each sample where its question begins.
-        j = torch.arange(after.shape[1], device=device)[None]
-        shift = sum((j >= later[:, k:k + 1]).long() for k in range(turns - 1))
-        at = j + q * shift
-        tail = torch.zeros(n, after.shape[1] + (turns - 1) * q, d, device=device)
-        tail = tail.scatter(1, at[..., None].expand(-1, -1, d), after)
-        places = [(torch.full((n,), first, device=device), base + batch["last"][:, 0])]
-        for k in range(turns - 1):
-            start = later[:, k] + k * q
-            rows = (start[:, None] + torch.arange(q, device=device))[..., None].expand(-1, -1, d)
-            tail = tail.scatter(1, rows, latents)
-            places.append((base + start, base + batch["last"][:, k + 1] + (k + 1) * q))
-        x = torch.cat(x + [tail], 1)
-    keep = torch.ones(x.shape[:2], dtype=torch.bool, device=device)
-    if drop is not None:
-        keep[:, len(before):len(before) + image.shape[1]] = ~drop[:, None]
-    hidden = model.prefill(x, places if pairs else (), pairs, keep)
-    rows = base + batch["rows"] + q * batch["turn"]
-    hidden = hidden.gather(1, rows.clamp(max=x.shape[1] - 1)[..., None].expand(-1, -1, d))
-    return model.lm_head(hidden)
-
-
-def text_loss(model, ids, targets):
-    hidden = model.prefill(model.model.embed_tokens(ids[:, :-1]))
-    return F.cross_entropy(model.lm_head(hidden).float().flatten(0, 1), targets[:, 1:].flatten(), ignore_index=-100)
-
-
-def losses(model, heads, batch, kind, options, q, drop, scale):
-    """{name: loss} of a step, "loss" their weighted sum; names that end in "right" are shares."""
-    out = {}
-    grid = model.global_map(batch["tiles"]) if len(batch["tiles"]) else None
-    states, features, text = guided_pass(model, batch, options.guidance)
-    image = model.image_tokens(features)
-    truth = dense.truth_of(batch, model.config.vision.grid)
-    out.update(dense.whole_losses(heads, grid, batch, truth))
-    out.update(dense.guided_losses(heads, image, batch, truth, batch["owner"]))
-    total = scale * sum(v for k, v in out.items() if not k.endswith("right"))
-    if options.mapping:
-        out["text_side"], out["vision_side"] = semantic_mapping_loss(model, states, features, text, batch["valid"],
-                                                                     fixed_targets=True)
-        total = total + 0.1 * (out["text_side"] + out["vision_side"])
-    if "caption_ids" in batch:
-        ids, lengths = batch["caption_ids"]
-        hidden = model.prefill(model.model.embed_tokens(ids))
-        last = hidden[torch.arange(len(ids), device=ids.device), lengths - 1]
-        out["contrast"] = dense.contrastive_loss(heads, grid.float().flatten(1, 2).mean(1), last)
-        total = total + 0.1 * scale * out["contrast"]
-    if kind != "encoder":
-        if options.image_grid:
-            image = fewer_tokens(image, options.image_grid)
-        logits = decode(model, batch, grid, image, q, options.fixed, drop)
-        logits = leave_out(logits, batch["left_out"])
-        t = batch["targets"]
-        name = {"caption": "caption", "talk": "talk"}.get(kind, "answer")
-        out[name] = answer_loss(logits, t, batch["weight"])
-        total = total + out[name]
-        with torch.no_grad():
-            out[name + "_right"] = ((logits.argmax(-1) == t) | (t == -100)).all(1).float().mean()
-    out["loss"] = total
-    return out
-
-
-# --- the run --------------------------------------------------------------------------------------
-
-@torch.no_grad()
-def whiten(model, ring, pictures=1500):
-    """Starts the patch embedding as the principal components of patches, each scaled to the same
-    variance. From random weights brightness and colour drown everything else, and shapes are learnt
-    many times later."""
-    layer = model.encoder.embeddings.patch_embedding
-    size = model.config.vision.patch
-    raw, _ = ring.stack(ring.picks(np.random.RandomState(0), min(pictures, ring.size())))
-    tiles, guided = to_pixels(raw["large"], raw["small"])
-    views = torch.cat([guided, tiles[:, 0], tiles[:, 3]]).cpu()
-    patches = F.unfold(views[:, :, 5:, 5:], size, stride=size).transpose(1, 2).flatten(0, 1)
-    patches = patches[torch.randperm(len(patches))[:120000]]
-    mean = patches.mean(0)
-    centred = patches - mean
-    variance, directions = torch.linalg.eigh(centred.t() @ centred / len(centred))
-    width = layer.weight.shape[0]
-    variance, directions = variance[-width:], directions[:, -width:]
-    # Little of a direction that holds no more than the sensor's noise.
-    filters = 0.5 * directions.t() / (variance.clamp(min=0) + 0.02).sqrt()[:, None]
-    layer.weight.copy_(filters.view_as(layer.weight))
-    layer.bias.copy_(-filters @ mean)
-    model.encoder.embeddings.position_embedding.weight.normal_(std=0.2)
-
-
-class Average:
-    """Exponential moving average of the weights."""
-
-    def __init__(self, model, decay):
-        self.decay, self.steps = decay, 0
-        self.values = [p.detach().clone() for p in model.parameters()]
-
-    def update(self, model):
-        self.steps += 1
-        d = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        torch._foreach_lerp_(self.values, [p.detach() for p in model.parameters()], 1 - d)
-
-    @torch.no_grad()
-    def model(self, config):
-        """A model of its own with the averaged weights: the trained one is shared with others."""
-        copy = FusionModel(config).to(self.values[0].device)
-        for p, v in zip(copy.parameters(), self.values):
-            p.copy_(v)
-        return copy.eval()
-
-
-@torch.no_grad()
-def measure(model, batches, q, options, device, name):
-    """{family: [n, accuracy, share of the commonest answer]}, an answer right if all its tokens are"""
-    right, answers = {}, {}
-    for batch in batches:
-        with precision(device, name):
-            grid = model.global_map(batch["tiles"])
-            image = model.image_tokens(guided_pass(model, batch, options.guidance)[1])
-            if options.image_grid:
-                image = fewer_tokens(image, options.image_grid)
-            logits = decode(model, batch, grid, image, q, options.fixed)
-        t = batch["targets"]
-        good = ((logits.argmax(-1) == t) | (t == -100)).all(1)
-        for sample, g in zip(batch["asked"], good.tolist()):
-            right.setdefault(sample[0][2], []).append(g)
-            answers.setdefault(sample[0][2], []).append(sample[0][1])
-    table = {}
-    for f, r in sorted(right.items()):
-        most = max(answers[f].count(a) for a in set(answers[f]))
-        table[f] = [len(r), round(sum(r) / len(r), 3), round(most / len(r), 3)]
-    return table
-
-
-def held_out_batches(batcher, ring, pictures, each):
-    names = [(n, i) for n in ring.names for i in range(len(ring.kept[n][2]))][:pictures]
-    out, even = [], {f: 1.0 for f in family_weights(1, 1.0)}
-    for i in range(0, len(names), 16):
-        batch = batcher.make(ring, {"pictures": 16, "questions": each}, even, train=False,
-                             picks=names[i:i + 16])
-        if batch:
-            out.append(batch)
-    return out
-
-
-def stage_at(stages, progress):
-    """(name, progress in it) of the stage that a share of the run falls in"""
-    total, at = sum(s for _, s in stages), 0.0
-    for name, share in stages:
-        if progress < (at + share) / total or name == stages[-1][0]:
-            return name, min(1.0, (progress * total - at) / share)
-        at += share
-
-
-class Worker:
-    """One process's training loop. The first one also averages, reports, measures and saves."""
-
-    def __init__(self, index, a, recipe, model, heads, tokenizer, answers, raw_config, ring, saved):
-        self.index, self.a, self.recipe, self.model, self.heads = index, a, recipe, model, heads
-        self.tokenizer, self.raw_config, self.ring = tokenizer, raw_config, ring
-        self.device = a.device
-        self.batcher = Batcher(tokenizer, a.seed + 1000 * index, model.config, answers, a.question_only, ring.about)
-        self.options = argparse.Namespace(
-            guidance=not a.no_guidance, mapping=not a.no_mapping, image_grid=a.image_grid,
-            fixed=tuple(torch.tensor(x, device=a.device) for x in (self.batcher.before, self.batcher.between)))
-        trainable = list(model.parameters()) + list(heads.parameters())
-        self.trainable = trainable
-        self.optimiser = Optimiser(model, heads, a.rate)
-        self.average = Average(model, a.average) if index == 0 else None
-        self.state = {"elapsed": 0.0, "step": 0, "views": 0, "before": a.before, "hold": a.hold}
-        if saved:
-            self.optimiser.load_state_dict(saved["optimiser"])
-            self.state = dict(saved["state"])
-            self.batcher.rng.seed(a.seed + 1000 * index + self.state["step"])
-            if index == 0:
-                self.average.values = [v.to(a.device) for v in saved["average"]]
-                self.average.steps = saved["average_steps"]
-        self.tables = None
-        if a.compile:
-            torch._dynamo.config.cache_size_limit = 256
-            torch._dynamo.config.accumulated_cache_size_limit = 4096
-            # Of the class, as then all layers share the code of a size.
-            for kind in (type(model.encoder.encoder.layers[0]), type(model.model.layers[0])):
-                kind.forward = torch.compile(kind.forward, dynamic=False)
-
-    def save(self):
-        path = os.path.join(self.a.run, "checkpoint.pt")
-        torch.save({"model": self.model.state_dict(), "heads": self.heads.state_dict(),
-                    "optimiser": self.optimiser.state_dict(), "average": self.average.values,
-                    "average_steps": self.average.steps, "state": self.state}, path + ".new")
-        os.rename(path + ".new", path)
-        averaged = {k: v.cpu() for k, v in self.average.model(self.model.config).state_dict().items()}
-        export(os.path.join(self.a.run, "export"), averaged, self.raw_config, generation_config(self.tokenizer),
-               self.tokenizer)
-
-    def step(self, progress):
-        """One step; the losses of it"""
-        a, recipe, rng, batcher = self.a, self.recipe, self.batcher.rng, self.batcher
-        stage, inside = stage_at(recipe["stages"], progress)
-        kinds = STEPS[stage]
-        kind = str(rng.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
-        # New heads on trained features first learn alone: what they ask for in the beginning is noise.
-        held = self.state["step"] < self.state.get("hold", 0)
-        warm = 1.0 if held else min(1.0, (self.state["step"] - self.state.get("hold", 0) + 1) / a.warm_up)
-        rate = max(a.rate * warm * 0.5 * (1 + math.cos(math.pi * progress)), 1e-6)
-        for g in self.optimiser.param_groups:
-            g["lr"] = rate
-        views = 0
-        if kind == "text":
-            ids, targets = batcher.texts(self.ring, 64 if self.device == "cpu" else 1024)
-            with precision(self.device, a.precision):
-                out = {"text": text_loss(self.model, ids, targets)}
-            out["loss"] = out["text"]
-        else:
-            step = dict(recipe["encoder_step" if kind == "encoder" else "question_step"])
-            turns, rows = 1, kind
-            if kind == "caption":
-                step = {"pictures": step["pictures"] * 2, "questions": max(1, step["questions"] // 3)}
-            elif kind == "talk":
-                step["questions"] = max(1, step["questions"] * 2 // 3)
-                turns = 2 if rng.rand() < 0.75 else 3
-                rows = "talk" if turns == 2 else "long talk"
-            table = family_weights(progress, recipe["text"])
-            if stage == "align":
-                table.update(spatial=0.5, comparison=0.1, absent=0.2)
-            easy = 0.6 * (1 - progress / 0.25) if progress < 0.25 else 0.0
-            batch = batcher.make(self.ring, step, table, easy, rows, turns)
-            if batch is None:
-                raise RuntimeError("%s: of %d pictures none has questions for a step of kind '%s'; expected those of "
-                                   "pool.py for this vocabulary" % (a.pool, self.ring.size(), rows))
-            lens = [q for q in self.model.config.query_lens if q in recipe["latents"]] or self.model.config.query_lens
-            share = np.array([recipe["latents"].get(q, 1.0) for q in lens])
-            q = int(rng.choice(lens, p=share / share.sum()))
-            if kind != "short" and 16 in lens:      # one size for the long ones: compiled code is made per size
-                q = 16
-            drop = torch.from_numpy(rng.rand(len(batch["owner"])) < 0.12).to(self.device)
-            views = len(batch["guided"])
-            if kind == "encoder" and step["whole"] >= 1000:
-                batch["caption_ids"] = batcher.captions(batch["captions"], self.device)
-            with precision(self.device, a.precision):
-                out = losses(self.model, self.heads, batch, kind, self.options, q, drop, DENSE[stage])
-        self.optimiser.zero_grad(set_to_none=True)
-        out["loss"].backward()
-        if held:
-            for p in self.model.parameters():
-                p.grad = None
-        norm = nn.utils.clip_grad_norm_(self.trainable, 1.0)
-        if torch.isfinite(norm):
-            self.optimiser.step()
-            if self.average:
-                self.average.update(self.model)
-        self.state["step"] += 1
-        self.state["views"] += views
-        return stage, kind, rate, {k: v.detach() for k, v in out.items()}
-
-    def say(self, line):
-        print(json.dumps(line), flush=True)
-        self.log.write(json.dumps(line) + "\n")
-        self.log.flush()
-
-    def report(self, sums, stage, rate, seconds, total):
-        mean = {k: round(float(torch.stack(v).float().mean()), 4) for k, v in sums.items()}
-        self.say({"stage": stage, "step": self.state["step"], "minutes": round(self.state["elapsed"] / 60, 2),
-                  "left": round((total - self.state["elapsed"]) / 60, 1), "rate": round(rate, 6),
-                  "ring": self.ring.size(), "views": self.state["views"] * self.a.workers,
-                  "seconds": round(seconds, 3), **mean})
-        self.tell_pool()
-
-    def tell_pool(self):
-        """The pool draws as fast as pictures are used; what lay there before this run counts as used."""
-        if not self.a.pool:
-            return
-        try:
-            with open(os.path.join(self.a.pool, "views.new"), "w", encoding="utf-8") as f:
-                f.write(str(self.state.get("before", 0) + self.state["views"] * self.a.workers))
-            os.rename(os.path.join(self.a.pool, "views.new"), os.path.join(self.a.pool, "views"))
-        except OSError as e:
-            print("could not tell the pool: %s" % e, flush=True)
-
-    def check(self, stage):
-        if self.tables is None:
-            held = Ring(self.a.pool, 1 << 20, self.device, "held")
-            if not held.refresh(1000):
-                return
-            self.tables = held_out_batches(Batcher(self.tokenizer, 99, self.model.config, (), self.a.question_only),
-                                           held, self.a.measure_pictures, 5)
-        q = 16 if 16 in self.model.config.query_lens else self.model.config.query_lens[0]
-        # Batches of other sizes, once in a while: not worth compiling for.
-        with torch.compiler.set_stance("force_eager") if self.a.compile else contextlib.nullcontext():
-            table = measure(self.average.model(self.model.config), self.tables, q, self.options, self.device,
-                            self.a.precision)
-        self.say({"stage": stage, "step": self.state["step"], "minutes": round(self.state["elapsed"] / 60, 2),
-                  "held_out": table})
-
-    def run(self):
-        a, first = self.a, self.index == 0
-        if a.device == "cpu":
-            torch.set_num_threads(a.threads)
-        total = a.minutes * 60
-        sums, count, began, mark = {}, 0, time.time(), time.time()
-        last_measure, last_save, last_report = self.state["elapsed"], time.time(), time.time()
-        if first:
-            self.log = open(os.path.join(a.run, "log.jsonl"), "a", encoding="utf-8")
-            self.tell_pool()
-        while True:
-            progress = self.state["step"] / a.steps if a.steps else self.state["elapsed"] / total
-            if progress >= 1:
-                break
-            stage, kind, rate, out = self.step(progress)
-            now = time.time()
-            self.state["elapsed"], mark = self.state["elapsed"] + now - mark, now
-            count += 1
-            if first and stage not in ("language", "encoder") and not self.state.get("parted"):
-                self.state["parted"] = True         # what ablations start from
-                torch.save({"model": self.model.state_dict(), "heads": self.heads.state_dict()},
-                           os.path.join(a.run, "encoder.pt"))
-            for k, v in out.items():
-                sums.setdefault(k, []).append(v)
-            if time.time() - last_report > a.report:
-                self.ring.refresh()
-                if first:
-                    self.report(sums, stage, rate, (time.time() - began) / count, total)
-                sums, count, began, last_report = {}, 0, time.time(), time.time()
-            if first and time.time() - last_save > 240:
-                last_save = time.time()
-                try:
-                    self.save()
-                except (OSError, RuntimeError, ValueError) as e:    # a full disk must not end a long run
-                    print("could not save: %s" % e, flush=True)
-            if (first and self.state["elapsed"] - last_measure > a.measure_minutes * 60
-                    and stage not in ("language", "encoder")):
-                last_measure = self.state["elapsed"]
-                self.check(stage)
-                began, last_report, sums, count = time.time(), time.time(), {}, 0
-        if first:
-            self.check("end")
-            self.save()
 
 
 def start_pools(a, recipe, side):
@@ -549,15 +165,49 @@ def main():
             pool.terminate()
 
 
+@torch.no_grad()
+def whiten(model, ring, pictures=1500):
+    """Starts the patch embedding as the principal components of patches, each scaled to the same
+    variance. From random weights brightness and colour drown everything else, and shapes are learnt
+    many times later."""
+    layer = model.encoder.embeddings.patch_embedding
+    size = model.config.vision.patch
+    raw, _ = ring.stack(ring.picks(np.random.RandomState(0), min(pictures, ring.size())))
+    tiles, guided = to_pixels(raw["large"], raw["small"])
+    views = torch.cat([guided, tiles[:, 0], tiles[:, 3]]).cpu()
+    patches = F.unfold(views[:, :, 5:, 5:], size, stride=size).transpose(1, 2).flatten(0, 1)
+    patches = patches[torch.randperm(len(patches))[:120000]]
+    mean = patches.mean(0)
+    centred = patches - mean
+    variance, directions = torch.linalg.eigh(centred.t() @ centred / len(centred))
+    width = layer.weight.shape[0]
+    variance, directions = variance[-width:], directions[:, -width:]
+    # Little of a direction that holds no more than the sensor's noise.
+    filters = 0.5 * directions.t() / (variance.clamp(min=0) + 0.02).sqrt()[:, None]
+    layer.weight.copy_(filters.view_as(layer.weight))
+    layer.bias.copy_(-filters @ mean)
+    model.encoder.embeddings.position_embedding.weight.normal_(std=0.2)
+
+
+def load_run(path):
+    """What a run saved. PyTorch 1.x knows no numbers in a file of weights only: there, a file of one's own."""
+    return torch.load(path, map_location="cpu", weights_only=not torch.__version__.startswith("1."))
+
+
 def go_on_from(path, model, heads):
     """Loads the weights of another run: of encoder.pt, of checkpoint.pt (the averaged ones are the better ones), or of an
     exported folder, which has no heads. Whether all heads begin anew: they are no part of the model."""
     if os.path.isdir(path):
         start = {"model": load_state(path), "heads": {}}
     else:
-        start = torch.load(path, map_location="cpu", weights_only=True)
+        start = load_run(path)
     if "average" in start:
         start["model"].update(zip((n for n, _ in model.named_parameters()), start["average"]))
+    sizes = lambda t: "x".join(str(n) for n in t.shape)
+    for name, own in model.state_dict().items():
+        if name in start["model"] and start["model"][name].shape != own.shape:
+            raise SystemExit("%s: not of this recipe: expected %s of %s, found %s; start from weights of the same recipe"
+                             % (path, name, sizes(own), sizes(start["model"][name])))
     missing, extra = model.load_state_dict(start["model"], strict=False)
     extra = [n for n in extra if "vision_sampler" not in n]
     if missing or extra:
@@ -587,7 +237,7 @@ def train(a, recipe, pools):
     print("parameters: %.2f M" % (sum(x.numel() for x in model.parameters()) / 1e6), flush=True)
     path, saved = os.path.join(a.run, "checkpoint.pt"), None
     if os.path.exists(path):
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        saved = load_run(path)
         model.load_state_dict(saved["model"])
         heads.load_state_dict(saved["heads"])
         print("resumed at step %d, %.1f min" % (saved["state"]["step"], saved["state"]["elapsed"] / 60), flush=True)
