@@ -3,32 +3,7 @@
 
 #include <string.h>
 
-#define SETS_PER_POOL 64
 #define MAX_TOUCHED 256
-
-typedef struct {
-    VkBuffer buf;
-    uint64_t offset, size;
-    VkFormat format;
-    VkBufferView view;
-} gpu_view;
-
-static guint
-view_hash(gconstpointer p)
-{
-    const gpu_view *v = p;
-    uint64_t b = (uint64_t) v->buf;
-    return g_int64_hash(&b) ^ g_int64_hash(&v->offset) * 31 ^ g_int64_hash(&v->size) * 17 ^
-           (guint) v->format;
-}
-
-static gboolean
-view_equal(gconstpointer a, gconstpointer b)
-{
-    const gpu_view *x = a, *y = b;
-    return x->buf == y->buf && x->offset == y->offset && x->size == y->size &&
-           x->format == y->format;
-}
 
 double
 gpu_device_default_rate(const gpu_device *dev)
@@ -58,8 +33,7 @@ gpu_cmd_new(gpu_device *dev, const char *name, GError **error)
     cmd->name = g_strdup(name ? name : "unnamed");
     cmd->pieces = g_array_new(FALSE, TRUE, sizeof(gpu_piece));
     cmd->touched = g_array_new(FALSE, FALSE, sizeof(gpu_touch));
-    cmd->desc_pools = g_array_new(FALSE, FALSE, sizeof(VkDescriptorPool));
-    cmd->views = g_hash_table_new_full(view_hash, view_equal, g_free, NULL);
+    gpu_descriptors_init(&cmd->descriptors);
     cmd->stage_index = -1;
     cmd->flops_per_s = gpu_device_default_rate(dev);
     gpu_timer_init(cmd);
@@ -91,22 +65,13 @@ gpu_cmd_free(gpu_cmd *cmd)
         return;
     gpu_device *dev = cmd->dev;
     if (!g_atomic_int_get(&dev->hung)) {
-        GHashTableIter it;
-        gpointer key;
-        g_hash_table_iter_init(&it, cmd->views);
-        while (g_hash_table_iter_next(&it, &key, NULL))
-            vkDestroyBufferView(dev->handle, ((gpu_view *) key)->view, NULL);
-        for (guint i = 0; i < cmd->desc_pools->len; i++)
-            vkDestroyDescriptorPool(dev->handle,
-                                    g_array_index(cmd->desc_pools, VkDescriptorPool, i), NULL);
         if (cmd->fence)
             vkDestroyFence(dev->handle, cmd->fence, NULL);
         if (cmd->pool)
             vkDestroyCommandPool(dev->handle, cmd->pool, NULL);
     }
+    gpu_descriptors_clear(&cmd->descriptors, dev);
     gpu_timer_clear(cmd);
-    g_hash_table_unref(cmd->views);
-    g_array_unref(cmd->desc_pools);
     g_array_unref(cmd->touched);
     g_array_unref(cmd->pieces);
     g_clear_error(&cmd->error);
@@ -307,87 +272,6 @@ order(gpu_cmd *cmd, const gpu_touch *t, unsigned n)
     g_array_append_vals(cmd->touched, t, n);
 }
 
-/* ---- descriptors --------------------------------------------------------------------------- */
-
-static VkDescriptorSet
-new_set(gpu_cmd *cmd, const gpu_kernel *k)
-{
-    gpu_device *dev = cmd->dev;
-    if (cmd->sets_left == 0 || cmd->storage_left < k->n_storage || cmd->texel_left < k->n_texel) {
-        const unsigned storage = SETS_PER_POOL * 5, texel = SETS_PER_POOL * 3;
-        VkDescriptorPool pool;
-        VkResult res =
-            vkCreateDescriptorPool(dev->handle,
-                                   &(VkDescriptorPoolCreateInfo){
-                                       .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
-                                       .maxSets = SETS_PER_POOL,
-                                       .poolSizeCount = 2,
-                                       .pPoolSizes =
-                                           (VkDescriptorPoolSize[]){
-                                               {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, storage},
-                                               {VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, texel},
-                                           },
-                                   },
-                                   NULL, &pool);
-        if (!vk_ok(cmd, res, "making a descriptor pool"))
-            return VK_NULL_HANDLE;
-        gpu_set_name(dev, VK_OBJECT_TYPE_DESCRIPTOR_POOL, (uint64_t) pool, "%s %u", cmd->name,
-                     cmd->desc_pools->len);
-        g_array_append_val(cmd->desc_pools, pool);
-        cmd->sets_left = SETS_PER_POOL;
-        cmd->storage_left = storage;
-        cmd->texel_left = texel;
-    }
-    VkDescriptorSet set = VK_NULL_HANDLE;
-    VkResult res = vkAllocateDescriptorSets(
-        dev->handle,
-        &(VkDescriptorSetAllocateInfo){
-            .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-            .descriptorPool =
-                g_array_index(cmd->desc_pools, VkDescriptorPool, cmd->desc_pools->len - 1),
-            .descriptorSetCount = 1,
-            .pSetLayouts = &k->set_layout,
-        },
-        &set);
-    if (!vk_ok(cmd, res, "making a descriptor set"))
-        return VK_NULL_HANDLE;
-    cmd->sets_left--;
-    cmd->storage_left -= k->n_storage;
-    cmd->texel_left -= k->n_texel;
-    gpu_set_name(dev, VK_OBJECT_TYPE_DESCRIPTOR_SET, (uint64_t) set, "%s: %s %u", cmd->name,
-                 k->desc.name, cmd->n_dispatches);
-    return set;
-}
-
-static VkBufferView
-texel_view(gpu_cmd *cmd, const gpu_span *span, gpu_bind_kind kind)
-{
-    gpu_view key = {
-        .buf = span->buf->handle,
-        .offset = span->offset,
-        .size = span->size,
-        .format = kind == GPU_BIND_TEXEL_F32X4 ? VK_FORMAT_R32G32B32A32_SFLOAT
-                                               : VK_FORMAT_R32G32B32A32_UINT,
-    };
-    gpu_view *found = g_hash_table_lookup(cmd->views, &key);
-    if (found)
-        return found->view;
-    VkResult res = vkCreateBufferView(cmd->dev->handle,
-                                      &(VkBufferViewCreateInfo){
-                                          .sType = VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO,
-                                          .buffer = key.buf,
-                                          .format = key.format,
-                                          .offset = key.offset,
-                                          .range = key.size,
-                                      },
-                                      NULL, &key.view);
-    if (!vk_ok(cmd, res, "making a texel view"))
-        return VK_NULL_HANDLE;
-    gpu_set_name(cmd->dev, VK_OBJECT_TYPE_BUFFER_VIEW, (uint64_t) key.view, "%s", span->buf->name);
-    g_hash_table_add(cmd->views, g_memdup2(&key, sizeof key));
-    return key.view;
-}
-
 /* ---- recording ----------------------------------------------------------------------------- */
 
 static bool
@@ -480,38 +364,18 @@ gpu_cmd_dispatch(gpu_cmd *cmd, const gpu_kernel *kernel, const gpu_span *spans, 
         return;
 
     VkDescriptorSet set = VK_NULL_HANDLE;
-    if (d->n_binds > 0) {
-        set = new_set(cmd, kernel);
-        if (!set)
-            return;
-    }
-    VkDescriptorBufferInfo infos[GPU_MAX_BINDS];
-    VkBufferView views[GPU_MAX_BINDS];
-    VkWriteDescriptorSet writes[GPU_MAX_BINDS];
     gpu_touch touch[GPU_MAX_BINDS];
-    for (unsigned i = 0; i < d->n_binds; i++) {
-        const gpu_span *s = &spans[i];
-        touch[i] = (gpu_touch){s->buf, s->offset, s->offset + s->size, d->binds[i].access};
-        writes[i] = (VkWriteDescriptorSet){
-            .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-            .dstSet = set,
-            .dstBinding = i,
-            .descriptorCount = 1,
-        };
-        if (d->binds[i].kind == GPU_BIND_STORAGE) {
-            infos[i] = (VkDescriptorBufferInfo){s->buf->handle, s->offset, s->size};
-            writes[i].descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER;
-            writes[i].pBufferInfo = &infos[i];
-        } else {
-            views[i] = texel_view(cmd, s, d->binds[i].kind);
-            if (!views[i])
-                return;
-            writes[i].descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER;
-            writes[i].pTexelBufferView = &views[i];
+    if (d->n_binds > 0) {
+        GError *error = NULL;
+        set = gpu_descriptors_set(&cmd->descriptors, cmd->dev, cmd->name, kernel, spans, &error);
+        if (!set) {
+            gpu_cmd_fail(cmd, error);
+            return;
         }
     }
-    if (d->n_binds > 0)
-        vkUpdateDescriptorSets(cmd->dev->handle, d->n_binds, writes, 0, NULL);
+    for (unsigned i = 0; i < d->n_binds; i++)
+        touch[i] = (gpu_touch){spans[i].buf, spans[i].offset, spans[i].offset + spans[i].size,
+                               d->binds[i].access};
 
     order(cmd, touch, d->n_binds);
     if (cmd->timer.profile) {

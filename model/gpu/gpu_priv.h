@@ -193,6 +193,23 @@ void gpu_timer_mark(gpu_cmd *cmd, int stage);
 void gpu_timer_begin_piece(gpu_cmd *cmd);
 bool gpu_timer_collect(gpu_cmd *cmd, GError **error);
 
+/* ---- descriptors.c */
+
+/* A command's descriptor sets and texel views; they go with the command. */
+typedef struct {
+    GArray *pools;                                /* VkDescriptorPool */
+    unsigned sets_left, storage_left, texel_left; /* in the newest */
+    GHashTable *views;                            /* of spans, each made once */
+} gpu_descriptors;
+
+void gpu_descriptors_init(gpu_descriptors *d);
+void gpu_descriptors_clear(gpu_descriptors *d, gpu_device *dev);
+/* A new set with the spans, one for each binding of the kernel (at least one); none with an error.
+ * `owner`: the command's name, for errors and debug names. */
+VkDescriptorSet gpu_descriptors_set(gpu_descriptors *d, gpu_device *dev, const char *owner,
+                                    const gpu_kernel *kernel, const gpu_span *spans,
+                                    GError **error);
+
 /* ---- cmd.c */
 
 /* What was touched since the last barrier. */
@@ -219,9 +236,7 @@ struct gpu_cmd {
     VkCommandBuffer cb; /* that is being recorded, or none */
     double piece_flops;
     GArray *touched;
-    GArray *desc_pools; /* VkDescriptorPool */
-    unsigned sets_left, storage_left, texel_left;
-    GHashTable *views; /* texel views */
+    gpu_descriptors descriptors;
     unsigned n_dispatches, n_barriers;
     char *stage;
     int stage_index;

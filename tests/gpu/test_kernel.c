@@ -147,7 +147,7 @@ test_texel(void)
     for (int i = 0; i < 3; i++) /* the same view */
         gpu_cmd_dispatch(cmd, k, (gpu_span[]){{x, align, 2000}, out}, &(push_test_scale){500, 2, 1},
                          (uint32_t[]){8, 1, 1}, 1000);
-    g_assert_cmpuint(g_hash_table_size(cmd->views), ==, 1);
+    g_assert_cmpuint(g_hash_table_size(cmd->descriptors.views), ==, 1);
     end_and_run(cmd);
     assert_floats(y, 0, 500, 2 * (float) align / 4 + 1, 2);
 
