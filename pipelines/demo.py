@@ -8,12 +8,15 @@ import os
 import shutil
 import signal
 import sys
+from urllib.parse import urlsplit
 
 import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstVideo", "1.0")
 from gi.repository import GLib, Gst, GstVideo  # noqa: E402
+
+from stream import quoted  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIP = os.path.join(HERE, "demo.webm")
@@ -44,13 +47,22 @@ def parse_arguments():
 def source_description(source):
     """The beginning of the gst-launch line, and whether the source is live."""
     if source.startswith("/dev/"):
-        return 'v4l2src device="%s" ! decodebin' % source, True
+        return 'v4l2src device=%s ! decodebin' % quoted(source), True
     if "://" in source:
-        return 'uridecodebin uri="%s" caps="video/x-raw(ANY)"' % source, True
+        return 'uridecodebin uri=%s caps="video/x-raw(ANY)" expose-all-streams=false' % quoted(source), True
     path = os.path.abspath(source)
     if not os.path.isfile(path):
         sys.exit("pipelines/demo: %s: no such file (nor a camera under /dev, nor an address with ://)" % source)
-    return 'uridecodebin uri="%s" caps="video/x-raw(ANY)"' % GLib.filename_to_uri(path, None), False
+    return 'uridecodebin uri=%s caps="video/x-raw(ANY)" expose-all-streams=false' % (
+        quoted(GLib.filename_to_uri(path, None))), False
+
+
+def shown(source):
+    """The source without a password in it, for a terminal or a log."""
+    parts = urlsplit(source)
+    if "@" not in parts.netloc:
+        return source
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 class Demo:
@@ -73,13 +85,13 @@ class Demo:
 
         head, self.live = source_description(self.source)
         def out(name):
-            return os.path.join(args.out, name).replace('"', '\\"')
+            return quoted(os.path.join(args.out, name))
         self.pipeline = Gst.parse_launch(
             head + ' ! videoconvert ! fusionvqa name=vqa ! fusionoverlay name=overlay ! videoconvert'
             ' ! video/x-raw,format=I420 ! queue'
             ' ! vp8enc deadline=1 cpu-used=8 threads=2 target-bitrate=1500000 keyframe-max-dist=60'
-            ' ! webmmux ! filesink location="%s"'
-            ' vqa.text ! queue ! webvttenc ! filesink location="%s"'
+            ' ! webmmux ! filesink location=%s'
+            ' vqa.text ! queue ! webvttenc ! filesink location=%s'
             % (out("annotated.webm"), out("answers.vtt")))
         vqa = self.pipeline.get_by_name("vqa")
         vqa.set_property("prompt", " || ".join(self.questions))
@@ -175,7 +187,7 @@ class Demo:
         return True
 
     def run(self):
-        print("Source:    %s" % self.source)
+        print("Source:    %s" % shown(self.source))
         for question in self.questions:
             print("Question:  %s" % question)
         self.loop = GLib.MainLoop()

@@ -2,7 +2,7 @@
 # Sourced by pipelines/* and tests/run: installs what is missing and builds into build/.
 # shellcheck shell=bash
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." >/dev/null && pwd)
 build=${FUSION_BUILD:-$root/build}
 
 # Debian packages: to build and run; to play any file; to test; to draw scenes (meson's option scenes, and
@@ -20,6 +20,17 @@ packages_test=(libgstreamer-plugins-bad1.0-dev vulkan-validationlayers libopenbl
 packages_scenes=(libjpeg62-turbo-dev libpng-dev zlib1g-dev sweethome3d-furniture libmeshoptimizer2d
     python3-pil fonts-liberation2 fonts-roboto-unhinted)
 
+# begin_log, end_log: $log is a file for what a step prints; it goes however the script ends.
+log=
+trap '[ -z "$log" ] || rm -f "$log"' EXIT
+begin_log() {
+    log=$(mktemp)
+}
+end_log() {
+    rm -f "$log"
+    log=
+}
+
 say() {
     printf '\033[1m==>\033[0m %s\n' "$*"
 }
@@ -27,6 +38,12 @@ say() {
 die() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
     exit 1
+}
+
+# quoted TEXT: as gst-launch-1.0 reads the value of a property, whatever is in it.
+quoted() {
+    local text=${1//\\/\\\\}
+    printf '"%s"' "${text//\"/\\\"}"
 }
 
 # need_packages NAME...: installs those that are missing (Debian and its like), else says what to install.
@@ -37,7 +54,8 @@ need_packages() {
         die "this is not a Debian system: install the counterparts of these packages first: $*"
     fi
     for p in "$@"; do
-        [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing+=("$p")
+        # One line for each architecture that it is known for.
+        dpkg-query -W -f '${db:Status-Status}\n' "$p" 2>/dev/null | grep -qx installed || missing+=("$p")
     done
     [ ${#missing[@]} -eq 0 ] && return 0
 
@@ -48,22 +66,19 @@ need_packages() {
         as_root=(sudo)
     fi
     say "installing ${#missing[@]} Debian packages (some minutes): ${missing[*]}"
-    local log
-    log=$(mktemp)
+    begin_log
     if ! { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q &&
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
             apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
         tail -n 15 "$log" >&2
-        rm -f "$log"
         die "apt-get could not install them (its last lines are above)"
     fi
-    rm -f "$log"
+    end_log
 }
 
 # build_project [MESON OPTION...]: configures (anew where options are given), builds what changed.
 build_project() {
-    local log
-    log=$(mktemp)
+    begin_log
     if [ ! -f "$build/build.ninja" ]; then
         say "configuring $build"
         meson setup "$build" "$root" "$@" >"$log" 2>&1 ||
@@ -76,7 +91,7 @@ build_project() {
     say "building (the first time takes a minute or two)"
     ninja -C "$build" >"$log" 2>&1 ||
         { tail -n 40 "$log" >&2; die "the build failed (its last lines are above)"; }
-    rm -f "$log"
+    end_log
 }
 
 # use_build: lets GStreamer and the shell find what was built here, whether or not it is installed too.

@@ -49,6 +49,7 @@ def parse_arguments():
 
 
 def quoted(text):
+    """As GStreamer's parser of pipelines reads the value of a property, whatever is in it."""
     return '"%s"' % text.replace("\\", "\\\\").replace('"', '\\"')
 
 
@@ -112,7 +113,7 @@ class Stream:
         return shaped + " ! identity name=gapless ! %s ! h264parse ! hls.video hlssink2 name=hls async-handling=true " \
             "target-duration=%d max-files=%d playlist-length=%d location=%s playlist-location=%s" % (
                 encoder(self.args), self.args.segment, 0 if self.file else 12, 0 if self.file else 6,
-                quoted(os.path.join(out, "segment%05d.ts")), quoted(os.path.join(out, "live.m3u8")))
+                quoted(os.path.join(out.replace("%", "%%"), "segment%05d.ts")), quoted(os.path.join(out, "live.m3u8")))
 
     def close_gap(self, pad, info):
         """Takes the time without a camera out, or a segment would last as long; as that before the first frame."""
@@ -164,6 +165,7 @@ class Stream:
         self.source = Gst.ElementFactory.make("uridecodebin")
         self.source.set_property("uri", uri)
         self.source.set_property("caps", Gst.Caps.from_string("video/x-raw"))
+        self.source.set_property("expose-all-streams", False)   # sound is not asked about
         self.source.connect("source-setup", self.on_source)
         self.source.connect("pad-added", self.on_pad)
         self.pipeline.add(self.source)

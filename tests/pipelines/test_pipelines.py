@@ -167,6 +167,35 @@ def test_stream(folder):
         assert re.search(r"fakesink0.*width=\(int\)640, height=\(int\)360", text), text
 
 
+def test_any_words_and_names(folder):
+    """Quotes, backslashes and percent signs in questions and names mean themselves."""
+    odd = os.path.join(folder, 'a\\b "c" 50%s off')
+    os.makedirs(odd)
+    clip, vtt = os.path.join(odd, "x.webm"), os.path.join(odd, "x.vtt")
+    run(["gst-launch-1.0", "-q", "videotestsrc", "num-buffers=15", "!", "video/x-raw,framerate=10/1", "!", "vp8enc",
+         "deadline=1", "!", "webmmux", "name=m", "audiotestsrc", "num-buffers=60", "!", "vorbisenc", "!", "m.", "m.", "!",
+         "filesink", "location=" + os.path.join(folder, "x.webm")])
+    os.rename(os.path.join(folder, "x.webm"), clip)
+    question = 'What does the sign "STOP HERE" say on a\\b?'
+    run([script("captions"), clip, question, vtt])
+    assert open(vtt, encoding="utf-8").read().startswith("WEBVTT\n\n00:00"), vtt
+    run([script("file"), clip, question, os.path.join(odd, "y.webm")])
+    assert os.path.getsize(os.path.join(odd, "y.webm")) > 1000
+    out = os.path.join(odd, "out")
+    # The clip has sound, too: nothing is said about that.
+    text, _ = run([sys.executable, script("demo.py"), "--out", out, clip, question])
+    assert question in text and "warning" not in text and os.path.getsize(os.path.join(out, "answers.vtt")) > 20, text
+    text, _ = run([script("stream"), clip, question, out])
+    assert question in text and "warning" not in text and os.path.exists(os.path.join(out, "segment00000.ts")), text
+
+
+def test_passwords_are_not_shown(folder):
+    done = subprocess.run([sys.executable, script("demo.py"), "--out", folder, "rtsp://me:secret@127.0.0.1:9/x", "q"],
+                          env=environment(), text=True, capture_output=True, timeout=60)
+    assert done.returncode != 0 and "rtsp://127.0.0.1:9/x" in done.stdout, done.stdout
+    assert "secret" not in done.stdout + done.stderr, done.stdout + done.stderr
+
+
 def test_scripts_before_anything_is_built(folder):
     # The element is looked for in GStreamer's own folders too, where it may be installed: not in this case.
     env = dict(environment(), FUSION_BUILD=os.path.join(folder, "none"), GST_PLUGIN_PATH=folder,
