@@ -13,6 +13,9 @@
 #include "push.h"
 #include "lib/matmul.glsl"
 
+// A conversion, which is rounded, and not packHalf2x16, which need not be (lib/half.glsl).
+#define HALVES(x, y) packFloat2x16(f16vec2(x, y))
+
 layout(local_size_x_id = 6) in;
 layout(constant_id = 6) const uint THREADS = 256; // TILE_M / SUB_M * TILE_N / SUB_N * SUBGROUP_LANES
 layout(constant_id = 7) const uint TILE_M = 128;
@@ -85,8 +88,8 @@ void main()
                 if (u < W_COUNT) {
                     [[unroll]] for (uint c = 0; c < 4; c++)
                         w_tile[(col + c) * LINE + octet] =
-                            uvec4(packHalf2x16(vec2(k0[c], k1[c])), packHalf2x16(vec2(k2[c], k3[c])),
-                                  packHalf2x16(vec2(k4[c], k5[c])), packHalf2x16(vec2(k6[c], k7[c])));
+                            uvec4(HALVES(k0[c], k1[c]), HALVES(k2[c], k3[c]), HALVES(k4[c], k5[c]),
+                                  HALVES(k6[c], k7[c]));
                 }
 #else
                 if (u < W_COUNT)

@@ -47,7 +47,7 @@ vec4 table_read(uint e)
     void name##_store2(uint e, vec2 a)                                                             \
     {                                                                                              \
         if (F16) {                                                                                 \
-            name[e >> 3][(e >> 1) & 3] = packHalf2x16(a);                                          \
+            name[e >> 3][(e >> 1) & 3] = mat_pack(vec4(a, 0, 0)).x;                                \
         } else {                                                                                   \
             name[e >> 2][e & 3] = floatBitsToUint(a.x);                                            \
             name[e >> 2][(e & 3) + 1] = floatBitsToUint(a.y);                                      \

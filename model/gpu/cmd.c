@@ -8,7 +8,7 @@
 double
 gpu_device_default_rate(const gpu_device *dev)
 {
-    return dev->info.cpu ? 4e9 : dev->info.discrete ? 2e12 : 2e11;
+    return dev->info.cpu ? 4e9 : dev->info.discrete ? 5e11 : 5e10;
 }
 
 double
@@ -23,6 +23,14 @@ gpu_device_slice_flops(const gpu_device *dev)
     return gpu_device_default_rate(dev) * gpu_device_slice_s(dev);
 }
 
+double
+gpu_device_first_rate(const gpu_device *dev)
+{
+    double rate = gpu_device_default_rate(dev);
+    int measured = g_atomic_int_get(&dev->measured_mflops);
+    return measured > 0 ? MIN(rate, measured * 1e6) : rate;
+}
+
 gpu_cmd *
 gpu_cmd_new(gpu_device *dev, const char *name, GError **error)
 {
@@ -35,7 +43,7 @@ gpu_cmd_new(gpu_device *dev, const char *name, GError **error)
     cmd->touched = g_array_new(FALSE, FALSE, sizeof(gpu_touch));
     gpu_descriptors_init(&cmd->descriptors);
     cmd->stage_index = -1;
-    cmd->flops_per_s = gpu_device_default_rate(dev);
+    cmd->flops_per_s = gpu_device_first_rate(dev);
     gpu_timer_init(cmd);
 
     VkResult res = vkCreateCommandPool(dev->handle,

@@ -113,7 +113,7 @@ create_device(gpu_device *dev, GError **error)
             timestamp_bits >= 64 ? UINT64_MAX : (UINT64_C(1) << timestamp_bits) - 1;
     }
 
-    const char *names[2];
+    const char *names[3];
     uint32_t n_names = 0;
     if (f.has_subgroups)
         names[n_names++] = VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME;
@@ -121,6 +121,8 @@ create_device(gpu_device *dev, GError **error)
     if (f.has_coopmat)
         names[n_names++] = VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME;
 #endif
+    if (f.has_portability)
+        names[n_names++] = GPU_PORTABILITY_SUBSET;
     float priority = 1.0f;
     VkResult res = vkCreateDevice(dev->phys,
                                   &(VkDeviceCreateInfo){

@@ -114,6 +114,7 @@ struct gpu_device {
     double timestamp_ms;     /* of one tick, 0: no timestamps */
     uint64_t timestamp_mask; /* valid bits */
     double patience_s;       /* how long work may take before it counts as hung */
+    int measured_mflops;     /* atomic: the rate of the last run of a slice or more, 0: none yet */
     int lost;                /* atomic */
     int hung; /* atomic: work has not come back, or is not known to have; its objects cannot be
                  destroyed */
@@ -246,7 +247,13 @@ struct gpu_cmd {
     double flops_per_s; /* measured */
 };
 
+/* In floating point operations a second: what a slow device of its kind does, for lengths of slices
+ * before anything was measured. A GPU that is faster loses some tens of microseconds between slices
+ * that are shorter than they need be, until the command has run a few times. */
 double gpu_device_default_rate(const gpu_device *dev);
+/* That, or what the last long run of any command came to if it was less: on a slow device the first
+ * slices of each new command would take seconds otherwise. */
+double gpu_device_first_rate(const gpu_device *dev);
 double gpu_device_slice_s(const gpu_device *dev);
 
 /* ---- hooks for tests: simulate what real hardware does when it fails */

@@ -87,8 +87,13 @@ gpu_instance_init(gpu_instance *inst, bool validate, GError **error)
         return false;
     }
 
-    const char *extensions[2], *layers[1];
+    const char *extensions[3], *layers[1];
     uint32_t n_extensions = 0, n_layers = 0;
+    /* Drivers that lack a part of Vulkan, as MoltenVK, are listed only for those who ask for them.
+     */
+    bool portability = has_instance_extension(NULL, VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME);
+    if (portability)
+        extensions[n_extensions++] = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
     inst->debug_utils = has_instance_extension(NULL, VK_EXT_DEBUG_UTILS_EXTENSION_NAME);
     if (inst->debug_utils)
         extensions[n_extensions++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
@@ -130,6 +135,7 @@ gpu_instance_init(gpu_instance *inst, bool validate, GError **error)
         &(VkInstanceCreateInfo){
             .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
             .pNext = chain,
+            .flags = portability ? VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR : 0,
             .pApplicationInfo =
                 &(VkApplicationInfo){
                     .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,

@@ -57,6 +57,7 @@ gpu_physical_features(VkPhysicalDevice phys, gpu_features *f)
         .v11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &have.v12},
         .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES},
     };
+    bool portability_ext = has_extension(ext, GPU_PORTABILITY_SUBSET);
     bool subgroup_ext = has_extension(ext, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
     have.subgroups.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES_EXT;
     if (subgroup_ext)
@@ -91,6 +92,7 @@ gpu_physical_features(VkPhysicalDevice phys, gpu_features *f)
         f->v12.pNext = &f->subgroups;
         f->has_subgroups = true;
     }
+    f->has_portability = portability_ext;
 #ifdef VK_KHR_cooperative_matrix
     if (coopmat_ext && have.coopmat.cooperativeMatrix && have.v12.vulkanMemoryModel) {
         f->coopmat = (VkPhysicalDeviceCooperativeMatrixFeaturesKHR){

@@ -4,6 +4,10 @@
 
 #include "gpu_priv.h"
 
+/* Of a driver that lacks a part of Vulkan: who opens its device must say that he knows. Its name is
+ * in a header of extensions that may change. */
+#define GPU_PORTABILITY_SUBSET "VK_KHR_portability_subset"
+
 /* The optional features that kernels may use, as the device has them. `base` is what
  * vkCreateDevice takes as pNext. */
 typedef struct {
@@ -14,7 +18,7 @@ typedef struct {
 #ifdef VK_KHR_cooperative_matrix
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
 #endif
-    bool has_subgroups, has_coopmat;
+    bool has_subgroups, has_coopmat, has_portability;
 } gpu_features;
 
 /* Fills `f` with those optional features that the device has and kernels use, its chain included:

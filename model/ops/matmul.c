@@ -85,12 +85,21 @@ check(ops *o, gpu_cmd *cmd, const ops_matmul_args *args)
     return true;
 }
 
+/* Of a product with n columns, as gpu_cmd_dispatch takes it: few rows are as slow as the weights
+ * are read. */
+static double
+cost(uint32_t rows, uint32_t n, uint32_t k, ops_dtype store)
+{
+    double bytes = (double) ops_weight_bytes(OPS_PANEL, k, store) / OPS_PANEL * n;
+    return MAX(2.0 * rows * n * k, 4 * bytes);
+}
+
 /* Columns of the product that one dispatch may make: a dispatch is never cut, and a cancel waits
  * for its end. A multiple of every kernel's tile and of OPS_PANEL. */
 static uint32_t
-slice_cols(const ops *o, uint32_t rows, uint32_t k)
+slice_cols(const ops *o, uint32_t rows, uint32_t k, ops_dtype store)
 {
-    double cols = o->slice_flops / (2.0 * rows * k) / SLICE_UNIT;
+    double cols = o->slice_flops / cost(rows, 1, k, store) / SLICE_UNIT;
     return (uint32_t) CLAMP(cols, 1, INT32_MAX / SLICE_UNIT) * SLICE_UNIT;
 }
 
@@ -163,7 +172,7 @@ product(ops *o, gpu_cmd *cmd, const ops_matmul_args *args, const ops_norm_args *
                               res.span, out.span, ops_bind_buf(norm ? norm->weight : NULL, w_span)};
     uint32_t row_tiles = ops_div_up(args->a.rows, kernel->tile_rows);
     uint32_t col_tiles = ops_div_up(s->n, kernel->tile_cols);
-    double flops = 2.0 * args->a.rows * s->n * w->k;
+    double flops = cost(args->a.rows, s->n, w->k, w->store);
     ops_dispatch(o, cmd, &desc, spans, &push, kernel->cols_first ? col_tiles : row_tiles,
                  kernel->cols_first ? row_tiles : col_tiles, 1, flops);
 }
@@ -181,7 +190,7 @@ matmul(ops *o, gpu_cmd *cmd, const ops_matmul_args *args, const matmul_kernel *k
        const ops_norm_args *norm)
 {
     const ops_weight *w = args->w;
-    const uint32_t most = slice_cols(o, args->a.rows, w->k);
+    const uint32_t most = slice_cols(o, args->a.rows, w->k, w->store);
 
     for (unsigned i = 0; i < w->n_splits; i++) {
         const ops_weight_split *s = &w->splits[i];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-// Halves on lavapipe, whose packHalf2x16 and unpackHalf2x16 are dozens of integer instructions.
+// Halves. packHalf2x16 may round as a driver likes, and AMD's truncate: sums of what they store drift towards zero.
+// On lavapipe it and unpackHalf2x16 are dozens of integer instructions besides.
 #ifndef LIB_HALF
 #define LIB_HALF
 
@@ -18,12 +19,17 @@ uvec4 half_bits(vec4 v)
     return sign | mix(h, large, greaterThanEqual(a, uvec4(0x477ff000u)));
 }
 
-// `yes` is true, but nothing that the compiler knows: it would take the packing apart otherwise and do it
+uvec2 round_halves(vec4 v)
+{
+    uvec4 h = half_bits(v);
+    return h.xz | (h.yw << 16);
+}
+
+// For lavapipe. `yes` is true, but nothing that the compiler knows: it would take the packing apart otherwise and do it
 // again for every lane of the store that follows.
 uvec2 pack_halves(vec4 v, bool yes)
 {
-    uvec4 h = half_bits(v);
-    return mix(uvec2(0u), h.xz | (h.yw << 16), bvec2(yes));
+    return mix(uvec2(0u), round_halves(v), bvec2(yes));
 }
 
 #endif

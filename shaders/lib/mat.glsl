@@ -6,9 +6,7 @@
 #ifndef MAT_GLSL
 #define MAT_GLSL
 
-#ifdef TEXEL
 #include "lib/half.glsl"
-#endif
 
 #ifdef TEXEL
 #define MAT_SOURCE(slot, name)                                                                        \
@@ -77,7 +75,7 @@ uvec2 mat_pack(vec4 v)
 #ifdef TEXEL
     return pack_halves(v, gl_NumWorkGroups.x != 0);
 #else
-    return uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw));
+    return round_halves(v);
 #endif
 }
 

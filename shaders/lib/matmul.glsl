@@ -27,11 +27,11 @@ layout(push_constant) uniform push_t { push_matmul p; };
 #else
 #define UNPACK2(word) unpackHalf2x16(word)
 #endif
-#ifdef LANES
 #include "lib/half.glsl"
+#ifdef LANES
 #define PACK4(v) pack_halves(v, p.k_texels != 0)
 #else
-#define PACK4(v) uvec2(packHalf2x16((v).xy), packHalf2x16((v).zw))
+#define PACK4(v) round_halves(v)
 #endif
 
 #ifdef F16
