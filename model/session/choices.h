@@ -12,8 +12,8 @@ typedef struct {
     double probability;
 } scored_choice;
 
-/* Token ids of a NULL-terminated list; an array of scored_choice* without scores. More than 256 of one
- * are FUSION_ERROR_TOO_LONG. */
+/* Token ids of a NULL-terminated list; an array of scored_choice* without scores. More than 256 of
+ * one are FUSION_ERROR_TOO_LONG. */
 GPtrArray *choices_encode(const fmt_tokenizer *tok, char **labels, GError **error);
 /* Scores all after a prefill whose output is `after_prompt`: each as the complete answer, its end
  * token included, so that a long choice and one that is the beginning of another compare rightly. A

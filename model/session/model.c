@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CLOSING_AT_MOST (20 * G_USEC_PER_SEC)
+
 /* ---- registry ----------------------------------------------------------------------------- */
 
 /* The one thing here that is shared by the whole process: which checkpoints are loaded, so that
@@ -13,6 +15,8 @@ static struct {
     GMutex opening; /* one open at a time: two of the same model must not both load it */
     GMutex lock;    /* what follows, and every handle's step to 0 references */
     GPtrArray *cores;
+    GPtrArray *closing; /* cores without handles whose memory is not free yet */
+    GCond closed;
     guint64 last_id; /* of answers, which are unique in the process */
 } registry;
 
@@ -76,18 +80,24 @@ net_precision_of(fusion_precision precision)
 }
 G_STATIC_ASSERT(NET_Q4 - NET_F32 == FUSION_PRECISION_Q4 - FUSION_PRECISION_F32);
 
-static bool
-core_matches(core *c, const char *folder, const net_device_info *device, fusion_precision precision)
+static fusion_model_state
+core_state(core *c)
 {
-    if (!g_str_equal(c->folder, folder) || !engine_same_device(&c->device, device))
+    g_mutex_lock(&c->lock);
+    fusion_model_state state = c->state;
+    g_mutex_unlock(&c->lock);
+    return state;
+}
+
+static bool
+core_matches(core *c, const char *folder, fusion_precision precision)
+{
+    if (!g_str_equal(c->folder, folder))
         return false;
-    if (precision == FUSION_PRECISION_AUTO ? c->precision != c->stored_precision
+    if (precision == FUSION_PRECISION_AUTO ? !c->by_auto && c->precision != c->stored_precision
                                            : c->precision != net_precision_of(precision))
         return false;
-    g_mutex_lock(&c->lock);
-    bool failed = c->state == FUSION_FAILED; /* a new opener tries again */
-    g_mutex_unlock(&c->lock);
-    return !failed;
+    return core_state(c) != FUSION_FAILED; /* a new opener tries again */
 }
 
 static uint32_t
@@ -237,7 +247,7 @@ find_loaded(const char *folder, net_device *device, const fusion_model_options *
     g_mutex_lock(&registry.lock);
     for (guint i = 0; registry.cores && i < registry.cores->len; i++) {
         core *c = g_ptr_array_index(registry.cores, i);
-        if (!core_matches(c, folder, info, o->precision))
+        if (!core_matches(c, folder, o->precision) || !engine_same_device(&c->device, info))
             continue;
         uint32_t max_context = resolve_context(o->max_context, c->config);
         ok = check_larger(c, device, max_context, error);
@@ -246,6 +256,52 @@ find_loaded(const char *folder, net_device *device, const fusion_model_options *
     }
     g_mutex_unlock(&registry.lock);
     return ok;
+}
+
+static bool
+any_device(const fusion_model_options *o)
+{
+    return !o->device || !*o->device || g_str_equal(o->device, "auto");
+}
+
+/* A model that waits for its lost device is not loaded a second time, on the second best device, by
+ * who would take any: a handle, or NULL. */
+static fusion_model *
+find_lost(const char *folder, const fusion_model_options *o)
+{
+    fusion_model *found = NULL;
+    if (!any_device(o))
+        return NULL;
+    g_mutex_lock(&registry.lock);
+    for (guint i = 0; !found && registry.cores && i < registry.cores->len; i++) {
+        core *c = g_ptr_array_index(registry.cores, i);
+        uint32_t max_context = resolve_context(o->max_context, c->config);
+        g_mutex_lock(&c->lock);
+        bool fits = max_context <= c->base_context;
+        g_mutex_unlock(&c->lock);
+        if (core_matches(c, folder, o->precision) && core_state(c) == FUSION_LOST &&
+            c->any_device && fits)
+            found = handle_for(c, max_context);
+    }
+    g_mutex_unlock(&registry.lock);
+    return found;
+}
+
+/* Memory that is about to be free would be missed when a model is judged to fit. Not for ever: who
+ * closes it may wait for whoever opens. */
+static void
+wait_for_closing(void)
+{
+    gint64 until = g_get_monotonic_time() + CLOSING_AT_MOST;
+    g_mutex_lock(&registry.lock);
+    bool waiting = true;
+    while (waiting && registry.closing) {
+        for (guint i = 0; i < registry.closing->len; i++)
+            if (((core *) g_ptr_array_index(registry.closing, i))->thread == g_thread_self())
+                waiting = false; /* a callback of the model that is being closed */
+        waiting = waiting && g_cond_wait_until(&registry.closed, &registry.lock, until);
+    }
+    g_mutex_unlock(&registry.lock);
 }
 
 static bool
@@ -275,6 +331,7 @@ choose_precision(core *c, const fmt_checkpoint *cp, fusion_precision wanted, uin
         smaller_needs = needed_bytes(c, ++smaller, max_context);
     if (smaller_needs <= has && wanted == FUSION_PRECISION_AUTO) {
         c->precision = smaller;
+        c->by_auto = true;
         return net_model_check_context(c->engine.device, c->config, smaller, max_context, error);
     }
     g_autofree char *hint = smaller_needs <= has
@@ -339,6 +396,7 @@ core_open(const char *folder, net_config *config, net_device *device, const fusi
     c->watchers = g_ptr_array_new_with_free_func((GDestroyNotify) watcher_unref);
     c->folder = g_strdup(folder);
     c->name = g_path_get_basename(folder);
+    c->any_device = any_device(o);
     c->engine.device = net_device_ref(device);
     c->device = *net_device_get_info(device);
 
@@ -380,10 +438,13 @@ open_locked(const char *folder, const fusion_model_options *o, GError **error)
     g_autoptr(net_config) config = net_config_load(folder, error);
     if (!config)
         return NULL;
+    fusion_model *model = find_lost(folder, o);
+    if (model)
+        return model;
+    wait_for_closing();
     g_autoptr(net_device) device = net_device_open(o->device, error);
     if (!device)
         return NULL;
-    fusion_model *model;
     if (!find_loaded(folder, device, o, &model, error) || model)
         return model;
     g_autoptr(core) c = core_open(folder, g_steal_pointer(&config), device, o, error);
@@ -437,6 +498,13 @@ core_close(core *c)
     g_mutex_unlock(&c->lock);
     g_cancellable_cancel(c->quit_cancel);
     g_thread_join(c->thread);
+    engine_unload(c);
+    g_mutex_lock(&registry.lock);
+    g_ptr_array_remove(registry.closing, c);
+    if (registry.closing->len == 0)
+        g_clear_pointer(&registry.closing, g_ptr_array_unref);
+    g_cond_broadcast(&registry.closed);
+    g_mutex_unlock(&registry.lock);
     core_free(c);
 }
 
@@ -464,6 +532,9 @@ fusion_model_unref(fusion_model *model)
         g_ptr_array_remove(registry.cores, c);
         if (registry.cores->len == 0)
             g_clear_pointer(&registry.cores, g_ptr_array_unref);
+        if (!registry.closing)
+            registry.closing = g_ptr_array_new();
+        g_ptr_array_add(registry.closing, c);
     } else {
         handle_left(c);
     }

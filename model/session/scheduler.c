@@ -149,6 +149,7 @@ recover(core *c)
     engine_unload(c);
     c->lost = false;
     c->reloading = true;
+    g_autofree char *told = NULL;
     for (gint64 delay = 1; pause_for(c, delay); delay = MIN(delay * 2, 30)) {
         GError *local = NULL;
         if (engine_load(c, &local)) {
@@ -163,6 +164,12 @@ recover(core *c)
             break;
         }
         g_debug("%s: not back yet: %s", c->folder, error->message);
+        /* It lasts: what keeps it from coming back is told, each reason once. */
+        if (delay >= 4 && g_strcmp0(told, error->message) != 0) {
+            g_free(told);
+            told = g_strdup(error->message);
+            core_set_state(c, FUSION_LOST, 0, error);
+        }
     }
     c->reloading = false;
 }

@@ -103,7 +103,9 @@ struct core {
     /* Fixed once opened. */
     char *folder, *name; /* real path; its last component */
     net_device_info device;
+    bool any_device; /* its opener named none */
     net_precision precision, stored_precision;
+    bool by_auto; /* the precision was chosen for want of memory */
     net_config *config;
     fmt_tokenizer *tokenizer;
     prompt_template *template;
@@ -126,9 +128,9 @@ struct core {
     void *turn_identity;      /* (L) frame of the turn that goes on, a reference or NULL */
     uint32_t turn_served;     /* (L) */
     uint32_t want_context;    /* (L) the largest max_context among the handles */
-    uint32_t base_context;    /* (L) what a load must make room for: the first opener's, or less when
-                                 only smaller ones are left */
-    bool reloading;           /* scheduler thread: after a loss, progress is not told */
+    uint32_t base_context; /* (L) what a load must make room for: the first opener's, or less when
+                              only smaller ones are left */
+    bool reloading;        /* scheduler thread: after a loss, progress is not told */
 
     GCancellable *step_cancel; /* (L) of the decoding step that runs, or NULL */
     bool lost;                 /* scheduler thread, as what follows: the device is gone */
@@ -140,8 +142,8 @@ struct core {
     uint32_t width;        /* answers in a step at most: fewer while memory is lacking */
     uint32_t narrow_steps; /* taken since that width was chosen, while it is less than all */
     uint32_t widest;       /* answers in the widest step so far; for tests */
-    GPtrArray *held;   /* run: complete, but an earlier one of its session is not */
-    gint64 stepped_us; /* end of the latest decoding step */
+    GPtrArray *held;       /* run: complete, but an earlier one of its session is not */
+    gint64 stepped_us;     /* end of the latest decoding step */
     frame_slot slots[FRAME_SLOTS];
     uint64_t slot_clock;
 };
@@ -175,12 +177,12 @@ bool engine_load(core *c, GError **error);
 void engine_unload(core *c);
 /* Whether the states have so many positions. */
 bool engine_has_context(const core *c, uint32_t max_context);
-/* FALSE with the error if memory was lacking for such states only just: what they would take the place
- * of goes on, then. */
+/* FALSE with the error if memory was lacking for such states only just: what they would take the
+ * place of goes on, then. */
 bool engine_check_context(core *c, uint32_t max_context, GError **error);
-/* States of at least max_context positions, as many positions as any opener wants if that fits, and as
- * many states as net_model_fit_states says, or half, a quarter, .. of that if memory is lacking. New ones
- * take the place of the old: none may be taken then. */
+/* States of at least max_context positions, as many positions as any opener wants if that fits, and
+ * as many states as net_model_fit_states says, or half, a quarter, .. of that if memory is lacking.
+ * New ones take the place of the old: none may be taken then. */
 bool engine_ensure_states(core *c, uint32_t max_context, GError **error);
 /* A state that nobody has (there must be one), until it is returned. */
 uint32_t engine_take_state(core *c);
@@ -192,11 +194,11 @@ net_frame *engine_frame(core *c, fusion_frame *frame, uint32_t q, net_tap_fn tap
 
 /* ---- batch.c ------------------------------------------------------------------------------ */
 
-/* A run that has its first token and goes on; or one that has ended, with its answer or with an error
- * (taken). Answers are told in the order in which the session asked, errors at once. */
+/* A run that has its first token and goes on; or one that has ended, with its answer or with an
+ * error (taken). Answers are told in the order in which the session asked, errors at once. */
 void batch_take(core *c, run *x, bool goes_on, GError *error);
-/* One token for every answer on its way; while the device lacks memory for a step of all, for as many
- * as one takes, in turns. What lacks it even alone ends. */
+/* One token for every answer on its way; while the device lacks memory for a step of all, for as
+ * many as one takes, in turns. What lacks it even alone ends. */
 void batch_step(core *c);
 /* Ends those that were cancelled. */
 void batch_sweep(core *c);
@@ -237,8 +239,8 @@ struct request {
     gint64 asked_us;
 };
 
-/* Begins to answer a request (a state must be free): to the first token of a free answer, to the end
- * of one of the choices. */
+/* Begins to answer a request (a state must be free): to the first token of a free answer, to the
+ * end of one of the choices. */
 void request_start(core *c, request *r);
 /* Ends a request with an error (not taken), or with an answer: the final callback, and frees it. */
 void request_finish_error(core *c, request *r, const GError *error);

@@ -165,7 +165,32 @@ test_slices(void)
         g_assert_no_error(error);
     }
     g_test_message("%u slices at %g GFLOP/s", gpu_cmd_n_slices(cmd), cmd->flops_per_s * 1e-9);
+    g_assert_cmpuint(gpu_cmd_n_slices(cmd), <, 10);
+    /* And one that is slower more of them. */
+    cmd->flops_per_s = slice / 10 / gpu_device_slice_s(test_gpu());
+    gpu_cmd_run(cmd, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(gpu_cmd_n_slices(cmd), ==, 40);
     test_gpu_check();
+}
+
+/* What a slow device was seen to do, the next command knows from its beginning. */
+static void
+test_slow_device(void)
+{
+    gpu_device *dev = test_gpu();
+    double rate = gpu_device_default_rate(dev);
+    int before = g_atomic_int_get(&dev->measured_mflops);
+    for (int faster = 0; faster < 2; faster++) {
+        double measured = faster ? rate * 4 : rate / 4;
+        g_atomic_int_set(&dev->measured_mflops, (int) (measured * 1e-6));
+        g_autoptr(gpu_cmd) cmd = new_cmd(dev, "next");
+        g_assert_cmpfloat_with_epsilon(cmd->flops_per_s, MIN(rate, measured), 1e6);
+        g_autoptr(GError) error = NULL;
+        gpu_cmd_end(cmd, &error);
+        g_assert_no_error(error);
+    }
+    g_atomic_int_set(&dev->measured_mflops, before);
 }
 
 typedef struct {
@@ -474,6 +499,7 @@ main(int argc, char **argv)
     g_test_add_func("/gpu/cmd/barrier", test_barrier);
     g_test_add_func("/gpu/cmd/random", test_random);
     g_test_add_func("/gpu/cmd/slices", test_slices);
+    g_test_add_func("/gpu/cmd/slow-device", test_slow_device);
     g_test_add_func("/gpu/cmd/cancel", test_cancel);
     g_test_add_func("/gpu/cmd/invalid", test_invalid);
     g_test_add_func("/gpu/cmd/zero-groups", test_zero_groups);

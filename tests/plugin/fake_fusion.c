@@ -224,7 +224,7 @@ take_time(fusion_model *m, guint ms, const Request *r)
     gint64 end = g_get_monotonic_time() + ms * G_TIME_SPAN_MILLISECOND;
     while (!m->stop && !(r && r->cancelled) && g_get_monotonic_time() < end)
         g_cond_wait_until(&cond, &lock, end);
-    while (r && fake.deaf && !m->stop && !r->cancelled)
+    while (r && fake.deaf && !m->stop && !r->cancelled && m->state != FUSION_LOST)
         g_cond_wait(&cond, &lock);
 }
 

@@ -16,7 +16,7 @@ typedef struct {
     guint answer_ms; /* each frame's questions take this long together */
     guint fail;      /* this many of the next answers fail */
     gboolean load_fails;
-    gboolean deaf;        /* does not answer until cancelled */
+    gboolean deaf;        /* does not answer until cancelled, or the device is lost */
     gboolean red_decides; /* with choices: the first one's probability is the red in percent */
     guint partials;       /* partial answers before the final one, if asked for */
 } fake_settings;

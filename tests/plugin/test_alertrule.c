@@ -31,6 +31,11 @@ read_example(void)
     g_assert_false(r->inclusive);
     g_assert_cmpfloat(r->level, ==, 0.7);
     g_assert_cmpfloat_with_epsilon(r->until, 0.6, 1e-9);
+    g_autoptr(GError) none = NULL;
+    g_autoptr(GPtrArray) near = vqa_alert_rules_parse("Q: a > 0.1; Q: a < 0.9", &none);
+    g_assert_no_error(none);
+    g_assert_cmpfloat_with_epsilon(((const VqaAlertRule *) near->pdata[0])->until, 0.05, 1e-9);
+    g_assert_cmpfloat_with_epsilon(((const VqaAlertRule *) near->pdata[1])->until, 0.95, 1e-9);
     g_assert_cmpuint(r->hold, ==, 3000 * MS);
     g_assert_cmpuint(r->cooldown, ==, 60000 * MS);
     g_assert_cmpuint(r->gap, ==, 0);

@@ -133,6 +133,49 @@ fields(void)
     vqa_end(&v);
 }
 
+/* A question that is asked every 20 s: its answers are evidence for the time between. */
+static void
+asked_seldom(void)
+{
+    Vqa v;
+    fake.red_decides = TRUE;
+    vqa_start(&v, FALSE, SMALL, "alert", "'q': yes > 0.7 for 40s", "frame-rate", 1, 20, NULL);
+    GString *seen = g_string_new(NULL);
+    for (guint s = 0; s <= 95; s += 5) {
+        GstBuffer *b = frame_through(&v, 90, s * 1000);
+        guint told = count_alerts(&v);
+        g_string_append_c(seen, told ? '!' : alerts_on(b) ? '+' : '-');
+        gst_buffer_unref(b);
+    }
+    g_assert_cmpstr(seen->str, ==, "--------!+++++++++++");
+    g_string_free(seen, TRUE);
+    vqa_end(&v);
+}
+
+/* Answers as models write them, without choices: the probability is the answer's confidence. */
+static void
+answers_in_words(void)
+{
+    Vqa v;
+    vqa_start(&v, FALSE, SMALL, "prompt", "say Yes.", "alert",
+              "'say Yes.': yes > 0.7 named above; 'say Yes.': YES! > 0.8 named below; "
+              "'say Yes.': yes named is; 'say Yes.': no named not",
+              NULL);
+    gst_buffer_unref(frame_through(&v, 1, 0));
+    GString *told = g_string_new(NULL);
+    GstMessage *m;
+    while ((m = next_alert(&v))) {
+        const GstStructure *s = gst_message_get_structure(m);
+        double probability;
+        g_assert_true(gst_structure_get_double(s, "probability", &probability));
+        g_string_append_printf(told, "%s %g,", gst_structure_get_string(s, "alert"), probability);
+        gst_message_unref(m);
+    }
+    g_assert_cmpstr(told->str, ==, "above 0.75,is 1,");
+    g_string_free(told, TRUE);
+    vqa_end(&v);
+}
+
 /* A rule asks its question itself, unless it is asked already; yes and no need not be told. */
 static void
 questions(void)
@@ -433,6 +476,8 @@ main(int argc, char **argv)
     g_test_add_func("/alerts/fires", fires);
     g_test_add_func("/alerts/fields", fields);
     g_test_add_func("/alerts/questions", questions);
+    g_test_add_func("/alerts/asked-seldom", asked_seldom);
+    g_test_add_func("/alerts/answers-in-words", answers_in_words);
     g_test_add_func("/alerts/odd-texts", odd_texts);
     g_test_add_func("/alerts/bad-rules", bad_rules);
     g_test_add_func("/alerts/seeks", seeks);

@@ -130,6 +130,25 @@ through(Vqa *v, GstBuffer *b)
     return gst_harness_pull(v->h);
 }
 
+static void start(Vqa *v, const char *prompt);
+
+/* What was known of an object is forgotten when it has not been seen for a minute. */
+static void
+forgotten(void)
+{
+    for (guint away_s = 59; away_s <= 61; away_s += 2) {
+        Vqa v;
+        start(&v, "q");
+        g_object_set(v.element, "region-interval", 3600 * GST_SECOND, NULL);
+        assert_answers(through(&v, sides(&v, 10, 20, 1, -1, 0)), "q@10");
+        assert_answers(through(&v, sides(&v, 11, 20, -1, -1, 100)), "");
+        assert_answers(through(&v, sides(&v, 11, 20, -1, -1, away_s * 1000)), "");
+        assert_answers(through(&v, sides(&v, 12, 20, 1, -1, away_s * 1000 + 100)),
+                       away_s < 60 ? "q@10" : "q@12");
+        vqa_end(&v);
+    }
+}
+
 static void
 start(Vqa *v, const char *prompt)
 {
@@ -442,6 +461,7 @@ main(int argc, char **argv)
     g_test_add_func("/detections/reading", reading);
     g_test_add_func("/detections/finding", finding);
     g_test_add_func("/detections/tracked", tracked);
+    g_test_add_func("/detections/forgotten", forgotten);
     g_test_add_func("/detections/untracked", untracked);
     g_test_add_func("/detections/limits", limits);
     g_test_add_func("/detections/asked-between", asked_between);

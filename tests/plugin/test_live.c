@@ -107,8 +107,11 @@ answers_ride_late(void)
     assert_answers(frame_through(&v, 1, 0), "");
     wait_stat(v.element, "answered", 1);
     GstBuffer *b = frame_through(&v, 2, 400);
-    guint64 age, pts;
+    guint64 age, pts, latency;
     const GstStructure *s = answer_structure_on(b, 0);
+    g_assert_true(gst_structure_get_uint64(s, "latency", &latency));
+    g_assert_cmpuint(latency, >=, 30 * GST_MSECOND);
+    g_assert_cmpuint(latency, <, 10 * GST_SECOND);
     g_assert_true(gst_structure_get_uint64(s, "age", &age) && age == 400 * GST_MSECOND);
     g_assert_true(gst_structure_get_uint64(s, "pts", &pts) && pts == 0);
     assert_answers(b, "q@1");
@@ -357,7 +360,38 @@ loading_fails(void)
     }
 }
 
-/* The device is lost while a question is open: a warning, frames pass, answers come again after. */
+static gpointer
+push_one(gpointer data)
+{
+    Vqa *v = data;
+    g_assert_cmpint(gst_harness_push(v->h, frame_new(v, 1, 0)), ==, GST_FLOW_OK);
+    return NULL;
+}
+
+/* The device is lost in the middle of an answer that a frame waits for: the frame goes on without.
+ */
+static void
+device_lost_while_waited_for(void)
+{
+    Vqa v;
+    fake.deaf = TRUE;
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
+    GThread *thread = g_thread_new("push", push_one, &v);
+    wait_stat(v.element, "asked", 1);
+    g_assert_cmpuint(gst_harness_buffers_in_queue(v.h), ==, 0);
+    fake_lose_device(TRUE);
+    g_thread_join(thread);
+    assert_answers(gst_harness_pull(v.h), "");
+    gst_message_unref(wait_message(v.bus, GST_MESSAGE_WARNING));
+    fake.deaf = FALSE;
+    fake_lose_device(FALSE);
+    for (guint i = 1; i < 100 && stat_of(v.element, "answered") == 0; i++)
+        gst_buffer_unref(frame_through(&v, i, i * 100));
+    g_assert_cmpuint(stat_of(v.element, "answered"), >, 0);
+    vqa_end(&v);
+}
+
+/* The device is lost between two questions: a warning, frames pass, answers come again after. */
 static void
 device_lost(void)
 {
@@ -568,6 +602,7 @@ main(int argc, char **argv)
     g_test_add_func("/errors/name-the-property", errors_name_the_property);
     g_test_add_func("/errors/loading-fails", loading_fails);
     g_test_add_func("/errors/device-lost", device_lost);
+    g_test_add_func("/errors/device-lost-while-waited-for", device_lost_while_waited_for);
     g_test_add_func("/states/20-times", states_20_times);
     g_test_add_func("/states/stopped-by-a-handler", stopped_by_a_handler);
     g_test_add_func("/states/stopped-before-the-alert", stopped_before_the_alert);

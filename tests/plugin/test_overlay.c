@@ -137,6 +137,71 @@ draws_and_disappears(void)
     overlay_end(&o);
 }
 
+static gboolean
+same_picture(GstBuffer *a, GstBuffer *b)
+{
+    GstMapInfo x, y;
+    g_assert_true(gst_buffer_map(a, &x, GST_MAP_READ));
+    g_assert_true(gst_buffer_map(b, &y, GST_MAP_READ));
+    gboolean same = x.size == y.size && memcmp(x.data, y.data, x.size) == 0;
+    gst_buffer_unmap(a, &x);
+    gst_buffer_unmap(b, &y);
+    return same;
+}
+
+/* What is drawn is what the frame carries, not what the one before did; every answer of it. */
+static void
+follows_the_answers(void)
+{
+    static const char *const closed[] = {"Is the gate open?", "no", NULL};
+    static const char *const both[] = {"Is the gate open?", "yes", "Is there a car?", "no", NULL};
+    Overlay o, fresh;
+    overlay_start(&o, "BGRx", 320, 240);
+    overlay_start(&fresh, "BGRx", 320, 240);
+    g_autoptr(GstBuffer) yes = drawn(&o, gate);
+    g_autoptr(GstBuffer) no = drawn(&o, closed);
+    g_autoptr(GstBuffer) only_no = drawn(&fresh, closed);
+    g_assert_false(same_picture(yes, no));
+    g_assert_true(same_picture(no, only_no));
+    g_autoptr(GstBuffer) two = drawn(&o, both);
+    int one_line = changed(&o, no).bottom - changed(&o, no).top;
+    g_assert_cmpint(changed(&o, two).bottom - changed(&o, two).top, >, one_line * 3 / 2);
+    overlay_end(&fresh);
+    overlay_end(&o);
+}
+
+/* Pixels of a colour, or that were darkened to less than half. */
+static guint
+count_pixels(GstBuffer *b, gboolean red)
+{
+    GstMapInfo map;
+    guint n = 0;
+    g_assert_true(gst_buffer_map(b, &map, GST_MAP_READ));
+    for (gsize i = 0; i + 3 < map.size; i += 4) {
+        const guint8 *p = map.data + i;
+        n += red ? p[2] > 220 && p[1] < 40 && p[0] < 40 : p[2] < 64 && p[1] < 64 && p[0] < 64;
+    }
+    gst_buffer_unmap(b, &map);
+    return n;
+}
+
+/* Text in its own colour; its outline alone is dark where the background is clear. */
+static void
+colours(void)
+{
+    Overlay o;
+    overlay_start(&o, "BGRx", 320, 240);
+    g_autoptr(GstBuffer) usual = drawn(&o, gate);
+    g_object_set(o.element, "text-color", 0xffff0000, "background-color", 0, NULL);
+    g_autoptr(GstBuffer) clear = drawn(&o, gate);
+    g_assert_cmpuint(count_pixels(usual, TRUE), ==, 0);
+    g_assert_cmpuint(count_pixels(clear, TRUE), >, 20);
+    g_object_set(o.element, "background-color", 0xff000000, NULL);
+    g_autoptr(GstBuffer) opaque = drawn(&o, gate);
+    g_assert_cmpuint(count_pixels(opaque, FALSE), >, 2 * count_pixels(clear, FALSE));
+    overlay_end(&o);
+}
+
 static void
 positions(void)
 {
@@ -584,6 +649,8 @@ main(int argc, char **argv)
 {
     support_init(&argc, &argv);
     g_test_add_func("/overlay/draws-and-disappears", draws_and_disappears);
+    g_test_add_func("/overlay/follows-the-answers", follows_the_answers);
+    g_test_add_func("/overlay/colours", colours);
     g_test_add_func("/overlay/positions", positions);
     g_test_add_func("/overlay/properties", properties_show);
     g_test_add_func("/overlay/fits-any-frame", fits_any_frame);

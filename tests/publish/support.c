@@ -68,33 +68,56 @@ pub_end(Pub *p)
     g_free(p->folder);
 }
 
-GstBuffer *
-answers_new(guint n_streams, guint id)
+#define UTC "2026-01-02T03:04:05.678Z"
+
+static GstBuffer *
+empty_new(guint id)
 {
     GstBuffer *b = gst_buffer_new_allocate(NULL, 32 * 24 * 4, NULL);
     gst_buffer_memset(b, 0, id, -1);
     GST_BUFFER_PTS(b) = id * 100 * GST_MSECOND;
+    return b;
+}
+
+static void
+attach(GstBuffer *b, const char *stream, guint id, GstClockTime running_time, const char *utc)
+{
     static const fusion_choice choices[] = {{"yes", 0.75}, {"no", 0.25}};
+    g_autofree char *text = g_strdup_printf("%u", id);
+    g_autoptr(GPtrArray) answers =
+        g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+    const VqaAnswerFields f = {.id = id,
+                               .stream = stream,
+                               .question = "How \"many\"?",
+                               .answer = text,
+                               .model = "nano",
+                               .utc = utc,
+                               .confidence = 0.75,
+                               .choices = choices,
+                               .n_choices = 2,
+                               .pts = GST_BUFFER_PTS(b),
+                               .running_time = running_time,
+                               .final = TRUE};
+    g_ptr_array_add(answers, vqa_answer_new(&f));
+    vqa_answers_attach(b, stream, answers, f.running_time);
+}
+
+GstBuffer *
+answers_new(guint n_streams, guint id)
+{
+    GstBuffer *b = empty_new(id);
     for (guint i = 1; i <= n_streams; i++) {
         g_autofree char *stream = g_strdup_printf("s%u", i);
-        g_autofree char *text = g_strdup_printf("%u", id);
-        g_autoptr(GPtrArray) answers =
-            g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
-        const VqaAnswerFields f = {.id = id,
-                                   .stream = stream,
-                                   .question = "How \"many\"?",
-                                   .answer = text,
-                                   .model = "nano",
-                                   .utc = "2026-01-02T03:04:05.678Z",
-                                   .confidence = 0.75,
-                                   .choices = choices,
-                                   .n_choices = 2,
-                                   .pts = id * 100 * GST_MSECOND,
-                                   .running_time = id * 100 * GST_MSECOND,
-                                   .final = TRUE};
-        g_ptr_array_add(answers, vqa_answer_new(&f));
-        vqa_answers_attach(b, stream, answers, f.running_time);
+        attach(b, stream, id, GST_BUFFER_PTS(b), UTC);
     }
+    return b;
+}
+
+GstBuffer *
+answer_of(const char *stream, guint id, GstClockTime running_time, const char *utc)
+{
+    GstBuffer *b = empty_new(id);
+    attach(b, stream, id, running_time, utc ? utc : UTC);
     return b;
 }
 

@@ -29,6 +29,8 @@ void pub_end(Pub *p);
 /* A buffer that carries an answer of each stream: "s1", "s2", ... with this id and, as text, the
  * id. */
 GstBuffer *answers_new(guint n_streams, guint id);
+/* A buffer that carries one answer, with the id as text; utc NULL: that of all others. */
+GstBuffer *answer_of(const char *stream, guint id, GstClockTime running_time, const char *utc);
 /* Pushes it; fails if another one comes out, or if that takes longer than two seconds. */
 void pub_push(Pub *p, GstBuffer *buffer);
 /* Buffers with the ids from first to last, of one stream. */

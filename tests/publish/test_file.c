@@ -62,6 +62,29 @@ lines(void)
 }
 
 /* Buffers of several cameras take turns on one pad; all answers are told once. */
+/* An element that is started again, or replaced, counts its answers from 1: they are others. */
+static void
+ids_begin_anew(void)
+{
+    Pub p = {0};
+    g_autofree char *path = NULL;
+    start_file(&p, &path, "oldest", 1000);
+    static const struct {
+        const char *stream;
+        guint64 time;
+        const char *utc;
+    } answers[] = {
+        {"a", 0, NULL}, {"b", 0, NULL}, {"a", 1, NULL}, {"a", 0, "2026-01-03T03:04:05.678Z"}};
+    for (guint twice = 0; twice < 2; twice++)
+        for (guint i = 0; i < G_N_ELEMENTS(answers); i++)
+            pub_push(&p, answer_of(answers[i].stream, 1, answers[i].time, answers[i].utc));
+    wait_counter(&p, "published", G_N_ELEMENTS(answers));
+    pub_stop(&p);
+    g_auto(GStrv) found = lines_of(path);
+    g_assert_cmpuint(g_strv_length(found), ==, G_N_ELEMENTS(answers));
+    pub_end(&p);
+}
+
 static void
 streams(void)
 {
@@ -576,6 +599,7 @@ main(int argc, char **argv)
 {
     support_init(&argc, &argv);
     g_test_add_func("/publish/file/lines", lines);
+    g_test_add_func("/publish/file/ids-begin-anew", ids_begin_anew);
     g_test_add_func("/publish/file/streams", streams);
     g_test_add_func("/publish/file/alerts", alerts);
     g_test_add_func("/publish/file/alert-of-fusionvqa", alert_of_fusionvqa);

@@ -90,15 +90,24 @@ watcher_disconnected(struct mosquitto *client, void *user, int code)
     g_mutex_unlock(&w->lock);
 }
 
+/* Another one of the same broker, who comes later: what it gets, it was kept for. */
+static void watcher_start_as(Watcher *w, const Broker *b, int qos, const char *id);
+
 static void
 watcher_start(Watcher *w, const Broker *b, int qos)
+{
+    watcher_start_as(w, b, qos, qos ? "watcher" : "hearer");
+}
+
+static void
+watcher_start_as(Watcher *w, const Broker *b, int qos, const char *id)
 {
     memset(w, 0, sizeof *w);
     w->qos = qos;
     g_mutex_init(&w->lock);
     w->topics = g_ptr_array_new_with_free_func(g_free);
     w->lines = g_ptr_array_new_with_free_func(g_free);
-    w->client = mosquitto_new(qos ? "watcher" : "hearer", !qos, w);
+    w->client = mosquitto_new(id, !qos, w);
     mosquitto_connect_callback_set(w->client, watcher_connected);
     mosquitto_disconnect_callback_set(w->client, watcher_disconnected);
     mosquitto_subscribe_callback_set(w->client, watcher_subscribed);
@@ -359,15 +368,29 @@ last_will(void)
     waitpid(pid, NULL, 0);
     g_assert_true(watcher_has(&w, topic, "{\"state\":\"offline\"}"));
 
+    Watcher late;
+    watcher_start_as(&late, &b, 1, "late-1");
+    g_assert_true(watcher_has(&late, topic, "{\"state\":\"offline\"}"));
+    watcher_end(&late);
+
     /* an orderly end says the same */
     Pub p = {0};
     pub_start(&p, "location", location, "status-topic", topic, NULL);
     g_assert_true(watcher_has(&w, topic, "{\"state\":\"online\"}"));
+    watcher_start_as(&late, &b, 1, "late-2");
+    g_assert_true(watcher_has(&late, topic, "{\"state\":\"online\"}"));
+    watcher_end(&late);
     pub_push_ids(&p, 1, 3);
+    /* a name that would be other levels, or a pattern */
+    pub_push(&p, answer_of("yard/+#1", 1, 0, NULL));
     pub_stop(&p);
-    g_assert_cmpuint(stat_of(p.element, "published"), ==, 3);
+    g_assert_cmpuint(stat_of(p.element, "published"), ==, 4);
     g_assert_true(watcher_has(&w, topic, "{\"state\":\"offline\"}"));
     watcher_expect(&w, "fusion/s1/answer", 1, 3);
+    watcher_expect(&w, "fusion/yard___1/answer", 1, 1);
+    watcher_start_as(&late, &b, 1, "late-3");
+    g_assert_true(watcher_has(&late, topic, "{\"state\":\"offline\"}"));
+    watcher_end(&late);
     watcher_end(&w);
     pub_end(&p);
     broker_end(&b);

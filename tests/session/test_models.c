@@ -400,6 +400,9 @@ test_memory(void)
     m = open_ready(folder);
     fusion_model_get_info(m, &info);
     g_assert_cmpstr(info.precision, ==, "q4");
+    fusion_model *shared = open_ready(folder); /* auto, as the first: the same copy */
+    g_assert_true(shared->core == m->core);
+    fusion_model_unref(shared);
     fusion_model_unref(m);
     o.precision = FUSION_PRECISION_F16;
     refused(&o, FUSION_ERROR_MEMORY, "try precision=q4");
@@ -565,6 +568,73 @@ test_missing_device(void)
     tiny_model_remove(folder);
 }
 
+/* Who would take any device waits for a model that waits for its own, instead of loading it on the
+ * second best. */
+static void
+test_opened_while_lost(void)
+{
+    fake_net_reset();
+    char *folder = tiny_model_make(NULL);
+    fusion_model *m = open_ready(folder);
+    fake_net_lose_device(2);
+    assert_answers(m, FUSION_ERROR_DEVICE_LOST);
+    fusion_model_options o = {.folder = folder, .device = "auto"};
+    fusion_model *second = open_with(&o);
+    g_assert_true(second->core == m->core);
+    g_assert_cmpuint(registry_count(), ==, 1);
+    wait_loads(m, 2);
+    assert_answers(second, -1);
+    fusion_model_unref(second);
+    fusion_model_unref(m);
+    tiny_model_remove(folder);
+}
+
+typedef struct {
+    GThread *main;
+    gint heard;
+} slow;
+
+static void
+slow_to_hear(fusion_model *model, fusion_model_state state, double fraction, const GError *error,
+             void *user)
+{
+    slow *s = user;
+    if (g_thread_self() == s->main)
+        return;
+    g_atomic_int_set(&s->heard, 1);
+    g_usleep(300000);
+}
+
+static gpointer
+close_it(gpointer model)
+{
+    fusion_model_unref(model);
+    return NULL;
+}
+
+/* Who opens while the last handle is being closed counts with the memory that this frees. */
+static void
+test_opened_while_closing(void)
+{
+    fake_net_reset();
+    char *folder = tiny_model_make(NULL);
+    slow s = {g_thread_self(), 0};
+    fake_net_hold_load(true);
+    fusion_model *m = open_with(&(fusion_model_options){.folder = folder});
+    fusion_model_watch(m, slow_to_hear, &s);
+    fake_net_hold_load(false);
+    while (!g_atomic_int_get(&s.heard))
+        g_usleep(1000);
+    GThread *closing = g_thread_new("close", close_it, m);
+    while (registry_count() > 0)
+        g_usleep(1000);
+    fusion_model *next = open_with(&(fusion_model_options){.folder = folder});
+    g_assert_cmpuint(fake_net_get_counts().devices, ==, 1); /* the first one's is closed */
+    g_thread_join(closing);
+    fusion_model_unref(next);
+    tiny_model_remove(folder);
+}
+
 static void
 test_generation_of_the_model(void)
 {
@@ -634,6 +704,8 @@ main(int argc, char **argv)
     g_test_add_func("/model/larger/checked", test_larger_is_checked);
     g_test_add_func("/model/larger/does-not-fit", test_larger_does_not_fit);
     g_test_add_func("/model/missing-device", test_missing_device);
+    g_test_add_func("/model/opened-while-lost", test_opened_while_lost);
+    g_test_add_func("/model/opened-while-closing", test_opened_while_closing);
     g_test_add_func("/model/generation-config", test_generation_of_the_model);
     g_test_add_func("/model/default", test_default_model);
     g_test_add_func("/model/devices", test_devices);
