@@ -92,7 +92,7 @@ reset(GstFusionVqa *self)
     self->flushing = self->failed = self->have_info = self->model_news = FALSE;
     self->state = FUSION_LOADING;
     self->progress_told = -1;
-    self->position = GST_CLOCK_TIME_NONE;
+    self->position = self->stream_position = GST_CLOCK_TIME_NONE;
     self->counters = (VqaCounters){0};
     self->report_failed = self->report_skipped = self->report_late = (VqaReport){0};
     self->late_by = 0;

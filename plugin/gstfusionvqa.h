@@ -146,7 +146,8 @@ struct _GstFusionVqa {
     const GstPad *seek_pad; /* that the last seek came by, compared only; NULL: none */
     guint32 seek_seqnum;
     gboolean seek_ok;
-    GstClockTime position; /* running time of the last frame */
+    GstClockTime position;        /* running time of the last frame */
+    GstClockTime stream_position; /* stream time of it */
 
     VqaCounters counters;
     VqaReport report_failed, report_skipped, report_late;

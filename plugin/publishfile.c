@@ -133,8 +133,10 @@ static gboolean
 prepare(FileSink *f, gsize more, goffset *size)
 {
     struct stat here, there;
-    if (f->fd >= 0 && fstat(f->fd, &here) < 0)
+    if (f->fd >= 0 && fstat(f->fd, &here) < 0) { /* its server has forgotten it */
+        close(f->fd);
         f->fd = -1;
+    }
     if (f->fd >= 0) {
         gboolean same = stat(f->path, &there) == 0 && there.st_ino == here.st_ino &&
                         there.st_dev == here.st_dev;

@@ -68,7 +68,9 @@ key_of(const char *name, const GstStructure *s)
     }
     g_autoptr(GstStructure) copy = gst_structure_copy(s);
     gst_structure_remove_fields(copy, "age", "json", NULL);
-    return gst_structure_to_string(copy);
+    /* Many are remembered, and others' metadata may be long. */
+    g_autofree char *text = gst_structure_to_string(copy);
+    return g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
 }
 
 /* ---- JSON of a structure that brings none */

@@ -30,8 +30,13 @@ ask(GstFusionVqa *self, const char *text, const char *tag)
         GST_WARNING_OBJECT(self, "ask: the element must be PAUSED or PLAYING");
         return 0;
     }
-    if (self->asks->len + parsed->len > MAX_ASKS) {
-        GST_WARNING_OBJECT(self, "ask: %u questions wait for a frame already", self->asks->len);
+    guint waiting = self->asks->len;
+    /* A frame that waits for its turn took them along, and gives them to the next if it is skipped.
+     */
+    for (guint i = 0; self->pending && i < self->pending->questions->len; i++)
+        waiting += ((VqaQuestion *) self->pending->questions->pdata[i])->asked_id > 0;
+    if (waiting + parsed->len > MAX_ASKS) {
+        GST_WARNING_OBJECT(self, "ask: %u questions wait to be asked already", waiting);
         return 0;
     }
     for (guint i = 0; i < parsed->len; i++) {

@@ -84,7 +84,7 @@ sink_event(GstPad *pad, GstObject *parent, GstEvent *event)
             vqa_text_pad_flush_stop(text, event);
         g_mutex_lock(&self->lock);
         gst_segment_init(&self->segment, GST_FORMAT_UNDEFINED);
-        self->position = GST_CLOCK_TIME_NONE;
+        self->position = self->stream_position = GST_CLOCK_TIME_NONE;
         g_mutex_unlock(&self->lock);
         vqa_cancel_asked(self);
         vqa_set_flushing(self, FALSE);

@@ -44,6 +44,14 @@ stream_time_of(GstFusionVqa *self, GstBuffer *buffer, GstClockTime running_time)
     return GST_CLOCK_TIME_IS_VALID(time) ? time : running_time;
 }
 
+/* By more than frames come out of order. */
+static gboolean
+went_back(GstClockTime now, GstClockTime before)
+{
+    return GST_CLOCK_TIME_IS_VALID(now) && GST_CLOCK_TIME_IS_VALID(before) &&
+           now + GST_SECOND < before;
+}
+
 static gboolean
 outside_segment(GstFusionVqa *self, GstBuffer *buffer)
 {
@@ -246,9 +254,18 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
     }
     GstClockTime running_time = running_time_of(self, buffer);
 
+    GstClockTime stream_time = stream_time_of(self, buffer, running_time);
+
     g_mutex_lock(&self->lock);
     self->counters.frames++;
+    /* Time stamps begin again without a word: what was seen before is of another stream, and a film
+     * in a loop is seen anew. */
+    if (went_back(running_time, self->position))
+        vqa_forget_asked(self);
+    else if (self->segment.rate > 0 && went_back(stream_time, self->stream_position))
+        vqa_alerts_reset(self);
     self->position = running_time;
+    self->stream_position = stream_time;
     if (!self->questions->len && !self->asks->len && !self->told_no_question)
         self->told_no_question = tell_no_question = TRUE;
     VqaJob *job = NULL;

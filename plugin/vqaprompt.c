@@ -40,6 +40,13 @@ vqa_turns_add(GQueue *turns, const char *question, const char *answer, guint mos
         g_free(g_queue_pop_head(turns));
 }
 
+void
+vqa_turns_drop_oldest(GQueue *turns)
+{
+    g_free(g_queue_pop_head(turns));
+    g_free(g_queue_pop_head(turns));
+}
+
 char **
 vqa_turns_copy(const GQueue *turns, guint most, guint *n)
 {

@@ -13,6 +13,8 @@ char *vqa_prompt_expand(const char *text, const char *utc, const char *stream, c
 /* Appends a question and its answer to the queue of strings, and drops what is older than `most`
  * turns. */
 void vqa_turns_add(GQueue *turns, const char *question, const char *answer, guint most);
+/* Forgets the oldest question and its answer, if there are any. */
+void vqa_turns_drop_oldest(GQueue *turns);
 /* The last `most` turns, oldest first, NULL-terminated; *n their number. */
 char **vqa_turns_copy(const GQueue *turns, guint most, guint *n);
 

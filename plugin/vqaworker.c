@@ -83,6 +83,13 @@ close_questions(GstFusionVqa *self, VqaJob *job, guint n)
     g_cond_broadcast(&self->cond);
 }
 
+/* With the lock: the conversation that a question belongs to. */
+static GQueue *
+turns_of(GstFusionVqa *self, VqaQuestion *question)
+{
+    return question->asked_id ? &self->asked_turns : &question->turns;
+}
+
 static gboolean
 ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, const VqaDetection *detection,
         const double shown[4], fusion_frame *frame, guint64 scene)
@@ -104,7 +111,7 @@ ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, const VqaDetecti
     self->counters.asked++;
     fusion_generation_copy(&generation, &self->generation);
     g_autofree char *system_prompt = g_strdup(self->config.system_prompt);
-    const GQueue *before = question->asked_id ? &self->asked_turns : &question->turns;
+    const GQueue *before = turns_of(self, question);
     const char *last = question->asked_id ? g_queue_peek_tail(&self->asked_turns)
                        : question->last   ? question->last->text
                                           : NULL;
@@ -430,8 +437,7 @@ keep_answer(GstFusionVqa *self, const VqaRequest *r, const fusion_answer *a, Vqa
         q->last_id = r->id;
         q->last_time = r->job->running_time;
         q->scene = r->scene;
-        vqa_turns_add(q->asked_id ? &self->asked_turns : &q->turns, r->asked, a->text,
-                      self->config.context_turns);
+        vqa_turns_add(turns_of(self, q), r->asked, a->text, self->config.context_turns);
     }
     vqa_rider_put(&self->rider, r->question, r->job->seq, answer);
     if (r->job->seq < self->newest_seq)
@@ -462,6 +468,9 @@ deliver(GstFusionVqa *self, const VqaResult *result)
     GstClockTime age = 0;
     if (a->final)
         count_answer(self, r, a);
+    /* With what was said before it is too long, and would be for ever. */
+    if (current && g_error_matches(a->error, FUSION_ERROR, FUSION_ERROR_TOO_LONG))
+        vqa_turns_drop_oldest(turns_of(self, r->question));
     if (answer && current) {
         if (a->final)
             keep_answer(self, r, a, answer);

@@ -40,7 +40,7 @@ typedef struct {
     fusion_session *session;
     fusion_frame *frame;
     fusion_question *question;
-    gboolean partial, cancelled, attention;
+    gboolean partial, cancelled, attention, too_long;
     fusion_answer_fn fn;
     void *user;
     GDestroyNotify destroy;
@@ -193,6 +193,8 @@ answer(Request *r, gboolean lost)
         error = g_error_new(FUSION_ERROR, FUSION_ERROR_CANCELLED, "cancelled");
     else if (lost)
         error = g_error_new(FUSION_ERROR, FUSION_ERROR_DEVICE_LOST, "the device was lost");
+    else if (r->too_long)
+        error = g_error_new(FUSION_ERROR, FUSION_ERROR_TOO_LONG, "more than max-context");
     else if (fake.fail > 0)
         error =
             g_error_new(FUSION_ERROR, FUSION_ERROR_FAILED, "told to fail, %u more", --fake.fail);
@@ -595,6 +597,7 @@ fusion_session_ask(fusion_session *s, fusion_frame *frame, const fusion_question
         g_string_append_printf(turns, "%s%s", i ? "|" : "", options->turns[i]);
     g_free(last_turns);
     last_turns = g_string_free(turns, FALSE);
+    r->too_long = fake.turns_most && options->n_turns > fake.turns_most;
     uint64_t id = r->id = ++next_id;
     s->pending++;
     g_queue_push_tail(&s->model->requests, r);

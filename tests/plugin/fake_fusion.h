@@ -18,6 +18,7 @@ typedef struct {
     gboolean load_fails;
     gboolean deaf;        /* does not answer until cancelled, or the device is lost */
     gboolean red_decides; /* with choices: the first one's probability is the red in percent */
+    guint turns_most;     /* with more earlier turns a request is too long; 0: never */
     guint partials;       /* partial answers before the final one, if asked for */
 } fake_settings;
 extern fake_settings fake;

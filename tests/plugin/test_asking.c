@@ -682,6 +682,55 @@ readme(void)
     g_remove(path);
 }
 
+/* A conversation that does not fit any more is cut from its beginning: the question lives on. */
+static void
+turns_too_long(void)
+{
+    Vqa v;
+    fake.turns_most = 1;
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", "frame-rate", 1, 1, "context-turns", 3, NULL);
+    for (guint i = 0; i < 10; i++)
+        gst_buffer_unref(frame_through(&v, i, i * 1000));
+    /* two, then every other one with one turn fewer */
+    g_assert_cmpuint(stat_of(v.element, "asked"), ==, 10);
+    g_assert_cmpuint(stat_of(v.element, "answered"), >=, 6);
+    g_assert_cmpuint(stat_of(v.element, "failed"), >, 0);
+    vqa_end(&v);
+}
+
+/* Questions that are asked faster than they are answered do not pile up. */
+static void
+asks_do_not_pile_up(void)
+{
+    Vqa v;
+    fake.deaf = TRUE;
+    vqa_start(&v, TRUE, SMALL, "prompt", "q", NULL);
+    gst_buffer_unref(frame_through(&v, 1, 0));
+    wait_stat(v.element, "asked", 1);
+    guint taken = 0;
+    for (guint i = 1; i <= 200; i++) {
+        taken += ask(&v, "now") > 0;
+        gst_buffer_unref(frame_through(&v, i, i * 100));
+    }
+    g_assert_cmpuint(taken, ==, 64);
+    vqa_end(&v);
+}
+
+/* Time stamps that begin again without a word: what was asked once is of another stream. */
+static void
+time_begins_again(void)
+{
+    Vqa v;
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", NULL);
+    gst_buffer_unref(frame_through(&v, 1, 100000));
+    ask(&v, "once");
+    assert_answers(frame_through(&v, 2, 101000), "q@2,once@2");
+    assert_answers(frame_through(&v, 3, 100500), "q@2,once@2"); /* out of order, no more */
+    assert_answers(frame_through(&v, 4, 0), "q@4");
+    assert_answers(frame_through(&v, 5, 1000), "q@5");
+    vqa_end(&v);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -703,5 +752,8 @@ main(int argc, char **argv)
     g_test_add_func("/told/answer", placeholders);
     g_test_add_func("/told/context", context);
     g_test_add_func("/readme/pipelines", readme);
+    g_test_add_func("/ask/turns-too-long", turns_too_long);
+    g_test_add_func("/ask/asks-do-not-pile-up", asks_do_not_pile_up);
+    g_test_add_func("/ask/time-begins-again", time_begins_again);
     return support_run();
 }
