@@ -20,6 +20,10 @@
 
 /* Packets that a broker has to keep at once; the default of most. */
 #define IN_FLIGHT 20
+/* Connections in a row that the broker closes before it takes anything: after so many, records are
+ * sent one by one; the one that it still closes them at is refused. */
+#define ALONE_AFTER 3
+#define FRUITLESS_AT_MOST 8
 #define LOOKUP_TIMEOUT (60 * G_TIME_SPAN_SECOND)
 #define CONNECT_TIMEOUT (10 * G_TIME_SPAN_SECOND) /* of each address */
 #define GOODBYE_TIMEOUT G_TIME_SPAN_SECOND
@@ -52,6 +56,9 @@ typedef struct {
     GHashTable *in_flight; /* packet id -> record */
     char *lost;            /* why, told by a callback: the client is given up after it */
     gboolean step_down;    /* the broker answered, but wants the older protocol */
+    gboolean closed;       /* by the broker, this time */
+    gboolean acknowledged; /* it took something since it was connected to */
+    guint fruitless; /* times in a row that it closed the connection before it took anything */
     guint attempt;
     gint64 at; /* of the next attempt, or the end of what is under way */
     int goodbye_id;
@@ -251,7 +258,9 @@ on_connect(struct mosquitto *client, void *user, int code, int flags,
         return;
     }
     m->state = CONNECTED;
-    m->attempt = 0;
+    m->acknowledged = m->closed = FALSE;
+    if (!m->fruitless)
+        m->attempt = 0;
     set_good(m);
     publisher_set_connected(m->publisher, TRUE);
     if (m->config->status_topic)
@@ -270,6 +279,8 @@ on_publish(struct mosquitto *client, void *user, int id, int code,
     if (!record)
         return;
     g_hash_table_remove(m->in_flight, GINT_TO_POINTER(id));
+    m->acknowledged = TRUE;
+    m->fruitless = m->attempt = 0;
     if (code < MQTT_RC_UNSPECIFIED) {
         publisher_done(m->publisher, record);
         return;
@@ -283,6 +294,7 @@ static void
 on_disconnect(struct mosquitto *client, void *user, int code, const mosquitto_property *properties)
 {
     MqttSink *m = user;
+    m->closed = code == MOSQ_ERR_CONN_LOST || code >= 128;
     /* only positive codes of libmosquitto mean that the far side did it; MQTT's own begin at 128 */
     g_autofree char *why =
         code >= 128 ? g_strdup(mosquitto_reason_string(code)) : describe(m, code);
@@ -297,9 +309,30 @@ on_log(struct mosquitto *client, void *user, int level, const char *text)
 
 /* ---- connection */
 
+/* Some brokers close the connection at a record that they do not take. It is sent alone then, and
+ * refused in the end, or nothing behind it would ever be sent. */
+static void
+judge_loss(MqttSink *m)
+{
+    if (m->state != CONNECTED || !m->closed || m->acknowledged ||
+        g_hash_table_size(m->in_flight) == 0)
+        return;
+    if (++m->fruitless < FRUITLESS_AT_MOST || g_hash_table_size(m->in_flight) > 1)
+        return;
+    GHashTableIter iter;
+    gpointer record;
+    g_hash_table_iter_init(&iter, m->in_flight);
+    g_hash_table_iter_next(&iter, NULL, &record);
+    g_autofree char *text = g_strdup_printf(
+        "%s: the broker closed the connection %u times when it was sent", m->address, m->fruitless);
+    publisher_failed(m->publisher, record, text);
+    m->fruitless = ALONE_AFTER;
+}
+
 static void
 give_up(MqttSink *m, const char *why)
 {
+    judge_loss(m);
     gint64 wait = publish_back_off(m->config, m->attempt++);
     publisher_trouble(m->publisher,
                       m->state == CONNECTED ? GST_RESOURCE_ERROR_WRITE
@@ -552,7 +585,8 @@ static gboolean
 mqtt_send(PublishSink *sink, PublishRecord *record)
 {
     MqttSink *m = (MqttSink *) sink;
-    if (m->state != CONNECTED || m->lost || g_hash_table_size(m->in_flight) >= IN_FLIGHT)
+    guint most = m->fruitless >= ALONE_AFTER ? 1 : IN_FLIGHT;
+    if (m->state != CONNECTED || m->lost || g_hash_table_size(m->in_flight) >= most)
         return FALSE;
     g_autofree char *topic = publish_topic_expand(m->topic, record, TOPIC_CHARACTERS, TRUE);
     int id = 0;

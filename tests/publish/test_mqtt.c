@@ -494,6 +494,7 @@ not_allowed(void)
 typedef struct {
     GMutex lock;
     guint refused, acknowledged;
+    const char *poison; /* it closes the connection where a record has this in it */
 } OldBroker;
 
 static gboolean
@@ -538,6 +539,8 @@ old_broker_serve(GThreadedSocketService *service, GSocketConnection *c, GObject 
             if (!old)
                 return TRUE;
         } else if (type >> 4 == 3) {
+            if (b->poison && memmem(packet, length, b->poison, strlen(b->poison)))
+                return TRUE;
             gsize topic = (gsize) packet[0] << 8 | packet[1];
             const guint8 answer[4] = {0x40, 2, packet[topic + 2], packet[topic + 3]};
             g_output_stream_write_all(out, answer, 4, NULL, NULL, NULL);
@@ -549,10 +552,11 @@ old_broker_serve(GThreadedSocketService *service, GSocketConnection *c, GObject 
     return TRUE;
 }
 
+/* `poison`: see OldBroker; the rest arrives. */
 static void
-old_protocol(void)
+old_broker(const char *poison)
 {
-    OldBroker b = {0};
+    OldBroker b = {.poison = poison};
     g_mutex_init(&b.lock);
     g_autoptr(GMainContext) context = g_main_context_new();
     g_main_context_push_thread_default(context);
@@ -563,20 +567,37 @@ old_protocol(void)
     Pub p = {0};
     pub_start(&p, "location", location, QUICK, NULL);
     pub_push_ids(&p, 1, 50);
-    for (guint i = 0; stat_of(p.element, "published") < 50 && i < 2000; i++) {
+    guint takes = poison ? 49 : 50;
+    for (guint i = 0; stat_of(p.element, "published") < takes && i < 4000; i++) {
         g_main_context_iteration(context, FALSE);
         g_usleep(5000);
     }
-    g_assert_cmpuint(stat_of(p.element, "published"), ==, 50);
+    g_assert_cmpuint(stat_of(p.element, "published"), ==, takes);
+    g_assert_cmpuint(stat_of(p.element, "failed"), ==, 50 - takes);
+    if (poison)
+        g_free(wait_warning(&p, "were refused so far", 5));
     pub_end(&p);
     g_assert_cmpuint(b.refused, ==, 1);
-    g_assert_cmpuint(b.acknowledged, ==, 50);
+    g_assert_cmpuint(b.acknowledged, >=, takes);
     g_socket_service_stop(service);
     g_socket_listener_close(G_SOCKET_LISTENER(service));
     g_object_unref(service);
     g_main_context_pop_thread_default(context);
     g_usleep(100000); /* the thread of the connection ends */
     g_mutex_clear(&b.lock);
+}
+
+static void
+old_protocol(void)
+{
+    old_broker(NULL);
+}
+
+/* What comes after a record at which the broker closes the connection is published all the same. */
+static void
+poison(void)
+{
+    old_broker("\"id\":7,");
 }
 
 static void
@@ -613,6 +634,7 @@ main(int argc, char **argv)
     g_test_add_data_func("/publish/mqtt/silent/tls", "mqtts", silent);
     g_test_add_func("/publish/mqtt/stands-still", stands_still);
     g_test_add_func("/publish/mqtt/last-will", last_will);
+    g_test_add_func("/publish/mqtt/poison", poison);
     g_test_add_func("/publish/mqtt/tls-and-password", tls_and_password);
     g_test_add_func("/publish/mqtt/not-allowed", not_allowed);
     g_test_add_func("/publish/mqtt/old-protocol", old_protocol);
