@@ -383,6 +383,35 @@ count_jpegs(GBytes *film)
     return n;
 }
 
+/* The grey of the last of so many pictures of a file, in its middle. */
+static guint
+grey_of(const char *path, guint pictures)
+{
+    g_autofree char *text = g_strdup_printf(
+        "filesrc location=\"%s\" ! image/jpeg,framerate=1/1 ! jpegparse ! jpegdec ! "
+        "videoconvert ! video/x-raw,format=GRAY8,width=32,height=24 ! "
+        "identity eos-after=%u ! fakesink name=out sync=false",
+        path, pictures + 1);
+    g_autoptr(GError) error = NULL;
+    GstElement *pipeline = gst_parse_launch(text, &error);
+    g_assert_no_error(error);
+    g_autoptr(GstBus) bus = gst_element_get_bus(pipeline);
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    GstMessage *m = wait_message(bus, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
+    g_assert_cmpint(GST_MESSAGE_TYPE(m), ==, GST_MESSAGE_EOS);
+    gst_message_unref(m);
+    g_autoptr(GstElement) out = gst_bin_get_by_name(GST_BIN(pipeline), "out");
+    GstSample *sample = NULL;
+    g_object_get(out, "last-sample", &sample, NULL);
+    g_assert_nonnull(sample);
+    guint8 grey = 0;
+    gst_buffer_extract(gst_sample_get_buffer(sample), 12 * 32 + 16, &grey, 1);
+    gst_sample_unref(sample);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(pipeline);
+    return grey;
+}
+
 static void
 remove_folder(const char *path)
 {
@@ -418,6 +447,8 @@ pictures(void)
     g_assert_true(g_str_has_prefix(name, "yard-a-b-yes-"));
     g_assert_true(g_str_has_suffix(name, "Z.jpg"));
     g_assert_cmpuint(count_jpegs(jpeg), ==, 1);
+    g_assert_cmpuint(grey_of(path, 1), >, 85); /* the frame of the alert: 90 */
+    g_assert_cmpuint(grey_of(path, 1), <, 95);
     /* The frames at 2, 3, 4 and 5 s, and a decoder reads them. */
     const char *film_path = gst_structure_get_string(s, "lookback");
     g_autoptr(GBytes) film = read_file(film_path);
@@ -427,6 +458,8 @@ pictures(void)
         "video/x-raw,width=32,height=24 ! fakesink",
         film_path);
     run_pipeline(launch);
+    g_assert_cmpuint(grey_of(film_path, 1), <, 15);
+    g_assert_cmpuint(grey_of(film_path, 4), >, 85);
     gst_message_unref(m);
     /* one that cannot be written is a warning, and the alert is told all the same */
     g_autofree char *blocked_file = g_build_filename(inside, "file", NULL);

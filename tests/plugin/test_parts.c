@@ -245,6 +245,74 @@ image_formats(void)
     g_assert_cmpint(fake_frames_alive(), ==, 0);
 }
 
+/* A frame of this format and colorimetry, all of one colour. */
+static GstBuffer *
+one_colour(const GstVideoInfo *info, const guint8 rgb[3])
+{
+    GstVideoInfo rgbx;
+    gst_video_info_set_format(&rgbx, GST_VIDEO_FORMAT_RGBx, GST_VIDEO_INFO_WIDTH(info),
+                              GST_VIDEO_INFO_HEIGHT(info));
+    GstBuffer *from = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&rgbx), NULL);
+    GstBuffer *to = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(info), NULL);
+    GstMapInfo map;
+    gst_buffer_map(from, &map, GST_MAP_WRITE);
+    for (gsize i = 0; i < map.size; i++)
+        map.data[i] = i % 4 < 3 ? rgb[i % 4] : 255;
+    gst_buffer_unmap(from, &map);
+    GstVideoConverter *converter = gst_video_converter_new(&rgbx, info, NULL);
+    g_assert_nonnull(converter);
+    GstVideoFrame in, out;
+    g_assert_true(gst_video_frame_map(&in, &rgbx, from, GST_MAP_READ));
+    g_assert_true(gst_video_frame_map(&out, info, to, GST_MAP_WRITE));
+    gst_video_converter_frame(converter, &in, &out);
+    gst_video_frame_unmap(&in);
+    gst_video_frame_unmap(&out);
+    gst_video_converter_free(converter);
+    gst_buffer_unref(from);
+    return to;
+}
+
+/* The model sees the colours of the frame, whatever its format and colorimetry. */
+static void
+image_colours(void)
+{
+    static const char *const formats[] = {
+        "RGBx", "BGRx", "xRGB", "xBGR",      "RGBA",      "BGRA", "ARGB", "ABGR",
+        "RGB",  "BGR",  "I420", "YV12",      "NV12",      "NV21", "YUY2", "UYVY",
+        "AYUV", "Y444", "Y42B", "P010_10LE", "I420_10LE", "v210", "GBR",  "GRAY8"};
+    static const char *const colorimetries[] = {"sRGB", "bt601", "bt709", "1:3:5:1", "2:4:7:1"};
+    static const guint8 colour[3] = {200, 100, 50};
+    guint n = 0;
+    for (guint k = 0; k < G_N_ELEMENTS(formats); k++) {
+        for (guint c = 0; c < G_N_ELEMENTS(colorimetries); c++) {
+            GstVideoInfo info;
+            g_assert_true(
+                gst_video_info_set_format(&info, gst_video_format_from_string(formats[k]), 64, 48));
+            if (!c != !!GST_VIDEO_FORMAT_INFO_IS_RGB(info.finfo))
+                continue; /* sRGB is for RGB, the others are not */
+            g_assert_true(gst_video_colorimetry_from_string(&info.colorimetry, colorimetries[c]));
+            g_autoptr(GstBuffer) b = one_colour(&info, colour);
+            VqaFrameImage image = {0};
+            g_autoptr(GError) error = NULL;
+            const double whole[4] = {0, 0, 1, 1};
+            fusion_frame *frame = vqa_frame_image_convert(&image, b, &info, whole, &error);
+            g_assert_no_error(error);
+            const guint8 *seen = g_bytes_get_data(image.pixels, NULL);
+            seen += 24 * GST_VIDEO_INFO_PLANE_STRIDE(&image.out, 0) + 32 * 4;
+            gboolean grey = GST_VIDEO_FORMAT_INFO_IS_GRAY(info.finfo);
+            for (guint i = 0; i < 3; i++)
+                if (grey ? seen[i] != seen[0] || seen[0] < 90 || seen[0] > 145
+                         : ABS(seen[i] - colour[i]) > 6)
+                    g_error("%s %s: %u %u %u", formats[k], colorimetries[c], seen[0], seen[1],
+                            seen[2]);
+            fusion_frame_unref(frame);
+            vqa_frame_image_clear(&image);
+            n++;
+        }
+    }
+    g_assert_cmpuint(n, >, 50);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -256,5 +324,6 @@ main(int argc, char **argv)
     g_test_add_func("/answer/fields", answer_fields);
     g_test_add_func("/rider/rules", rider_rules);
     g_test_add_func("/image/formats", image_formats);
+    g_test_add_func("/image/colours", image_colours);
     return support_run();
 }
