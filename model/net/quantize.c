@@ -11,6 +11,8 @@
 
 #include "net_priv.h"
 
+#define INDEX "model.safetensors.index.json"
+
 /* One tensor of the result, or two: codes and scales. */
 typedef struct {
     const fmt_tensor *from;
@@ -191,6 +193,36 @@ write_file(job *j, unsigned file, const char *path, GError **error)
                                  metadata, error);
 }
 
+/* Which file each tensor is in. */
+static cJSON *
+weight_map(const job *j)
+{
+    cJSON *map = cJSON_CreateObject();
+    for (guint n = 0; n < j->items->len; n++) {
+        const item *i = &g_array_index(j->items, item, n);
+        g_autofree char *name = file_name(j, i->file);
+        for (unsigned part = 0; part < i->n; part++)
+            cJSON_AddStringToObject(map, i->out[part].name, name);
+    }
+    return map;
+}
+
+/* An index that is there already must be that of this job. */
+static bool
+check_index(const job *j, const char *path, GError **error)
+{
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, error))
+        return false;
+    cJSON *is = cJSON_Parse(text), *planned = weight_map(j);
+    bool same = j->n_files > 1 &&
+                cJSON_Compare(cJSON_GetObjectItemCaseSensitive(is, "weight_map"), planned, true);
+    cJSON_Delete(is);
+    cJSON_Delete(planned);
+    return same || refuse(error, path, "no such file, or that of the same input and precision",
+                          "another one; nothing is overwritten: name another folder");
+}
+
 static bool
 write_index(const job *j, const net_quantize_result *r, GError **error)
 {
@@ -198,24 +230,19 @@ write_index(const job *j, const net_quantize_result *r, GError **error)
     cJSON *metadata = cJSON_AddObjectToObject(root, "metadata");
     cJSON_AddNumberToObject(metadata, "total_size", (double) r->bytes_out);
     cJSON_AddStringToObject(metadata, "quantization", net_precision_name(j->precision));
-    cJSON *map = cJSON_AddObjectToObject(root, "weight_map");
-    for (guint n = 0; n < j->items->len; n++) {
-        const item *i = &g_array_index(j->items, item, n);
-        g_autofree char *name = file_name(j, i->file);
-        for (unsigned part = 0; part < i->n; part++)
-            cJSON_AddStringToObject(map, i->out[part].name, name);
-    }
+    cJSON_AddItemToObject(root, "weight_map", weight_map(j));
     char *text = cJSON_Print(root);
     cJSON_Delete(root);
-    g_autofree char *path = g_build_filename(j->folder, "model.safetensors.index.json", NULL);
+    g_autofree char *path = g_build_filename(j->folder, INDEX, NULL);
     bool ok = g_file_set_contents(path, text, -1, error);
     cJSON_free(text);
     return ok;
 }
 
-/* Configuration, tokenizer, model card; what holds weights is made anew. */
+/* Configuration, tokenizer, model card; what holds weights is made anew. only_check: whether none
+ * of them is there with other contents. */
 static bool
-copy_others(const job *j, GError **error)
+copy_others(const job *j, bool only_check, GError **error)
 {
     g_autoptr(GDir) dir = g_dir_open(j->in, 0, error);
     if (!dir)
@@ -236,7 +263,7 @@ copy_others(const job *j, GError **error)
             return refuse(error, to, "no such file, or the same as in the input",
                           "another one; nothing is overwritten: name another folder");
         }
-        if (!g_file_set_contents(to, is, (gssize) length, error))
+        if (!only_check && !g_file_set_contents(to, is, (gssize) length, error))
             return false;
     }
     return true;
@@ -263,6 +290,11 @@ check_folder(job *j, GError **error)
     for (const char *name; (name = g_dir_read_name(dir));) {
         g_autofree char *path = g_build_filename(j->folder, name, NULL);
         bool ready, planned = false;
+        if (g_str_equal(name, INDEX)) {
+            if (!check_index(j, path, error))
+                return false;
+            continue;
+        }
         if (!g_str_has_suffix(name, ".safetensors"))
             continue;
         for (unsigned f = 0; f < j->n_files && !planned; f++) {
@@ -277,7 +309,7 @@ check_folder(job *j, GError **error)
         if (!is_ready(j, path, &ready, error))
             return false;
     }
-    return true;
+    return copy_others(j, true, error);
 }
 
 static bool
@@ -305,7 +337,7 @@ run(job *j, net_quantize_result *r, GError **error)
         r->files++;
     }
     /* without an index, and config.json after it, nobody takes the folder for a whole checkpoint */
-    return (j->n_files == 1 || write_index(j, r, error)) && copy_others(j, error);
+    return (j->n_files == 1 || write_index(j, r, error)) && copy_others(j, false, error);
 }
 
 bool

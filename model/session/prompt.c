@@ -174,8 +174,11 @@ static bool
 flush_text(builder *b, bool ends_question, GError **error)
 {
     guint begin = b->p->ids->len;
-    fmt_encode_flags bos = b->p->pieces->len == 0 ? FMT_ENCODE_ADD_BOS : 0;
-    if (!encode_segments(b->tok, b->segments, bos, b->p->ids, error))
+    guint n = b->p->pieces->len;
+    /* The authors cut at images and latents alone: an answer goes on where its question ended. */
+    bool goes_on = n > 0 && g_array_index(b->p->pieces, net_piece, n - 1).kind == NET_PIECE_TOKENS;
+    fmt_encode_flags front = n == 0 ? FMT_ENCODE_ADD_BOS : goes_on ? FMT_ENCODE_CONTINUES : 0;
+    if (!encode_segments(b->tok, b->segments, front, b->p->ids, error))
         return false;
     g_array_set_size(b->segments, 0);
     net_piece piece = {

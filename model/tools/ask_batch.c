@@ -22,11 +22,12 @@ line_free(gpointer data)
 static char *
 find_file(const char *file, const char *batch)
 {
-    if (g_path_is_absolute(file) || gst_uri_is_valid(file))
+    if (g_path_is_absolute(file))
         return g_strdup(file);
     g_autofree char *folder = g_path_get_dirname(batch);
     char *beside = g_build_filename(folder, file, NULL);
-    if (g_file_test(beside, G_FILE_TEST_EXISTS) || !g_file_test(file, G_FILE_TEST_EXISTS))
+    bool here = g_file_test(file, G_FILE_TEST_EXISTS) || gst_uri_is_valid(file);
+    if (g_file_test(beside, G_FILE_TEST_EXISTS) || !here)
         return beside;
     g_free(beside);
     return g_strdup(file);
@@ -90,8 +91,15 @@ GPtrArray *
 ask_batch_load(const char *path, GError **error)
 {
     g_autofree char *text = NULL;
-    if (!g_file_get_contents(path, &text, NULL, error))
+    gsize length;
+    if (!g_file_get_contents(path, &text, &length, error))
         return NULL;
+    if (strlen(text) != length) {
+        g_set_error(error, FUSION_ERROR, FUSION_ERROR_ARGUMENT,
+                    "%s: expected lines of JSON, found a NUL byte at %zu: it is no text", path,
+                    strlen(text));
+        return NULL;
+    }
     GPtrArray *lines = g_ptr_array_new_with_free_func(line_free);
     g_auto(GStrv) rows = g_strsplit(text, "\n", -1);
     for (guint i = 0; rows[i]; i++) {

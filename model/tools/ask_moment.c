@@ -34,6 +34,7 @@ ask_moment_parse(const char *text)
 typedef struct {
     const char *file;
     GstElement *pipeline, *sink;
+    bool told_end; /* that `at` is beyond it */
 } decoder;
 
 /* The first error on the bus, or what went wrong without one. */
@@ -103,8 +104,9 @@ decoder_open(decoder *d, const char *file, GError **error)
         return false;
     }
     gst_bin_add_many(GST_BIN(d->pipeline), source, d->sink, NULL);
+    /* A file may have a colon in its name. */
     g_autofree char *uri =
-        gst_uri_is_valid(file) ? g_strdup(file) : gst_filename_to_uri(file, error);
+        g_file_test(file, G_FILE_TEST_EXISTS) ? gst_filename_to_uri(file, error) : g_strdup(file);
     if (!uri)
         return false;
     /* System memory, in which the one frame that is wanted is converted later. */
@@ -137,10 +139,12 @@ seek_before(decoder *d, GstClockTime at)
     gint64 duration;
     if (gst_element_query_duration(d->pipeline, GST_FORMAT_TIME, &duration) && duration > 0 &&
         at >= (GstClockTime) duration) {
-        if (at > (GstClockTime) duration)
+        if (at > (GstClockTime) duration) {
             g_printerr(
                 "fusion-ask: --at %.1f: the video lasts %.1f s; this is about its last frame\n",
                 at / (double) GST_SECOND, duration / (double) GST_SECOND);
+            d->told_end = true;
+        }
         at = (GstClockTime) duration - 1;
     }
     GstSeekFlags flags = GST_SEEK_FLAG_FLUSH | GST_SEEK_FLAG_KEY_UNIT | GST_SEEK_FLAG_SNAP_BEFORE;
@@ -194,6 +198,20 @@ take_until(decoder *d, GstClockTime at, bool *too_late, GError **error)
     }
 }
 
+/* A file that was cut off still says how long it was. */
+static void
+warn_of_early_end(const decoder *d, GstSample *sample, GstClockTime at)
+{
+    GstClockTime shown = time_of(sample),
+                 lasts = GST_BUFFER_DURATION(gst_sample_get_buffer(sample));
+    if (d->told_end || !gst_app_sink_is_eos(GST_APP_SINK(d->sink)) ||
+        at <= shown + (GST_CLOCK_TIME_IS_VALID(lasts) ? lasts : 0) + GST_SECOND)
+        return;
+    g_printerr("fusion-ask: --at %.1f: the last picture of %s is at %.1f s (is the file cut off?); "
+               "this is about that one\n",
+               at / (double) GST_SECOND, d->file, shown / (double) GST_SECOND);
+}
+
 static GstSample *
 find_sample(decoder *d, GstClockTime at, GError **error)
 {
@@ -215,6 +233,8 @@ find_sample(decoder *d, GstClockTime at, GError **error)
     }
     if (!sample && !(error && *error))
         g_set_error(error, FUSION_ERROR, FUSION_ERROR_FAILED, "%s: it holds no picture", d->file);
+    if (sample)
+        warn_of_early_end(d, sample, at);
     return sample;
 }
 

@@ -415,5 +415,9 @@ main(int argc, char **argv)
     options_clear(&o);
     if (error)
         g_printerr("fusion-ask: %s\n", error->message);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        g_printerr("fusion-ask: standard output cannot be written: answers are missing in it\n");
+        result = result == EXIT_OK ? EXIT_FAILED : result;
+    }
     return result;
 }

@@ -277,6 +277,17 @@ test_command(void)
     g_assert_cmpint(command(&bits, from, to, "q2"), !=, 0);
     g_assert_nonnull(strstr(bits, "expected q8 or q4, found q2"));
     assert_equal(to, expected);
+    /* what would be left beside another's files is not begun */
+    static const char *const others[] = {"config.json", "model.safetensors.index.json"};
+    for (guint i = 0; i < G_N_ELEMENTS(others); i++) {
+        char *mixed = new_folder();
+        g_autofree char *path = g_build_filename(mixed, others[i], NULL), *says = NULL;
+        g_assert_true(g_file_set_contents(path, "{\"weight_map\":{}}", -1, NULL));
+        g_assert_cmpint(command(&says, from, mixed, "q8"), ==, 1);
+        g_assert_nonnull(strstr(says, others[i]));
+        g_assert_cmpuint(count(mixed, ".safetensors"), ==, 0);
+        checkpoint_remove(mixed);
+    }
     checkpoint_remove(from);
     checkpoint_remove(to);
 }

@@ -241,6 +241,33 @@ def test_fusion_ask_past_the_end(folder):
     assert "--at 400.0: the video lasts %.1f s" % clip_truth()[0]["duration"] in text, text
 
 
+def test_fusion_ask_files(folder):
+    """What cannot be written, read or seen as meant is told."""
+    ask = os.path.join(BUILD, "model", "tools", "fusion-ask")
+    cut, colon = os.path.join(folder, "cut.webm"), os.path.join(folder, "cam:1.webm")
+    shutil.copyfile(CLIP, colon)
+    with open(CLIP, "rb") as whole, open(cut, "wb") as part:
+        part.write(whole.read(100000))
+
+    def fails(arguments, status, words, out=subprocess.PIPE):
+        done = subprocess.run([ask, *arguments], env=environment(), cwd=folder, text=True, stdout=out,
+                              stderr=subprocess.PIPE, timeout=120)
+        assert done.returncode == status and words in done.stderr, (done.returncode, done.stderr)
+
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        fails([CLIP, "Is there a car?"], 1, "cannot be written", full)
+    fails(["--at", "15", cut, "Is there a car?"], 0, "--at 15.0: the last picture of")
+    fails(["cam:1.webm", "Is there a car?"], 0, "")
+    lines = os.path.join(folder, "lines.jsonl")
+    line = json.dumps({"file": "cam:1.webm", "question": "Is there a car?"})
+    with open(lines, "w", encoding="utf-8") as f:
+        f.write(line + "\n")
+    fails(["--batch", lines], 0, "")
+    with open(lines, "w", encoding="utf-8") as f:
+        f.write(line + "\n\0\n" + line + "\n")
+    fails(["--batch", lines], 2, "NUL")
+
+
 def test_fusion_bench(folder):
     text, _ = run([os.path.join(BUILD, "model", "tools", "fusion-bench"), "--json", "--filter",
                    "256x512x512"])
