@@ -16,7 +16,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstVideo", "1.0")
 from gi.repository import GLib, Gst, GstVideo  # noqa: E402
 
-from stream import quoted  # noqa: E402
+from stream import about_sound, quoted  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIP = os.path.join(HERE, "demo.webm")
@@ -49,11 +49,11 @@ def source_description(source):
     if source.startswith("/dev/"):
         return 'v4l2src device=%s ! decodebin' % quoted(source), True
     if "://" in source:
-        return 'uridecodebin uri=%s caps="video/x-raw(ANY)" expose-all-streams=false' % quoted(source), True
+        return 'uridecodebin uri=%s caps="video/x-raw(ANY)"' % quoted(source), True
     path = os.path.abspath(source)
     if not os.path.isfile(path):
         sys.exit("pipelines/demo: %s: no such file (nor a camera under /dev, nor an address with ://)" % source)
-    return 'uridecodebin uri=%s caps="video/x-raw(ANY)" expose-all-streams=false' % (
+    return 'uridecodebin uri=%s caps="video/x-raw(ANY)"' % (
         quoted(GLib.filename_to_uri(path, None))), False
 
 
@@ -174,7 +174,8 @@ class Demo:
             self.loop.quit()
         elif message.type == Gst.MessageType.WARNING:
             error, _debug = message.parse_warning()
-            self.say("warning: " + error.message)
+            if not about_sound(error):
+                self.say("warning: " + error.message)
         elif message.type == Gst.MessageType.PROGRESS:
             kind, _code, text = message.parse_progress()
             if kind != Gst.ProgressType.CONTINUE:

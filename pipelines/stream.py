@@ -53,6 +53,12 @@ def quoted(text):
     return '"%s"' % text.replace("\\", "\\\\").replace('"', '\\"')
 
 
+def about_sound(error):
+    """Whether it is that a stream of sound is left alone: nobody asks about that. (That uridecodebin should leave it alone
+    by itself, expose-all-streams, keeps it from finding some decoders of video, too.)"""
+    return error.matches(Gst.StreamError.quark(), Gst.StreamError.CODEC_NOT_FOUND) and "audio/" in error.message
+
+
 def encoder(args):
     gop = args.rate * args.segment
     if Gst.ElementFactory.find("x264enc"):
@@ -165,7 +171,6 @@ class Stream:
         self.source = Gst.ElementFactory.make("uridecodebin")
         self.source.set_property("uri", uri)
         self.source.set_property("caps", Gst.Caps.from_string("video/x-raw"))
-        self.source.set_property("expose-all-streams", False)   # sound is not asked about
         self.source.connect("source-setup", self.on_source)
         self.source.connect("pad-added", self.on_pad)
         self.pipeline.add(self.source)
@@ -236,7 +241,9 @@ class Stream:
                 self.loop.quit()
             # else of a camera that was taken out
         elif kind == Gst.MessageType.WARNING:
-            self.say("warning: " + message.parse_warning()[0].message)
+            error, _debug = message.parse_warning()
+            if not about_sound(error):
+                self.say("warning: " + error.message)
         elif kind == Gst.MessageType.ELEMENT and message.get_structure().get_name() == "fusion-answer":
             answer = json.loads(message.get_structure().get_string("json"))
             if answer.get("final", True):
