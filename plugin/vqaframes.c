@@ -253,7 +253,6 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         g_mutex_unlock(&self->lock);
     }
     GstClockTime running_time = running_time_of(self, buffer);
-
     GstClockTime stream_time = stream_time_of(self, buffer, running_time);
 
     g_mutex_lock(&self->lock);
@@ -281,7 +280,7 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
     else
         riding = collect_riding(self, buffer, running_time);
     if (flow == GST_FLOW_OK && self->alerts->len)
-        alerts = vqa_alerts_collect(self, stream_time_of(self, buffer, running_time));
+        alerts = vqa_alerts_collect(self, stream_time);
     GstClockTime period = caption_period(self);
     g_mutex_unlock(&self->lock);
 
