@@ -348,7 +348,7 @@ run_fail(run *x, GError *lower)
     core *c = x->core;
     g_autoptr(GError) error = error_for(c, lower);
     if (error->code == FUSION_ERROR_DEVICE_LOST)
-        c->lost = true;
+        scheduler_lost(c); /* first: who hears of it may open the model again at once */
     run_leave(x);
     request_finish_error(c, x->request, error);
     run_free(x);

@@ -135,15 +135,27 @@ pause_for(core *c, gint64 seconds)
     return go_on;
 }
 
-/* The device was lost: everybody is told, then it is opened and loaded anew until that works. */
-static void
-recover(core *c)
+void
+scheduler_lost(core *c)
 {
+    if (c->lost)
+        return;
+    c->lost = true;
     g_autoptr(GError) lost =
         g_error_new(FUSION_ERROR, FUSION_ERROR_DEVICE_LOST,
                     "%s: the device %s was lost; it is being opened anew, ask again later",
                     c->folder, c->device.name);
     core_set_state(c, FUSION_LOST, 0, lost); /* from here on new requests are refused */
+}
+
+/* The device was lost: everybody is told, then it is opened and loaded anew until that works. */
+static void
+recover(core *c)
+{
+    scheduler_lost(c);
+    g_mutex_lock(&c->lock);
+    g_autoptr(GError) lost = g_error_copy(c->error);
+    g_mutex_unlock(&c->lock);
     batch_fail(c, lost);
     finish_waiting(c, false, lost);
     engine_unload(c);

@@ -164,6 +164,8 @@ gpointer scheduler_thread(gpointer core_pointer);
 /* Ends what was cancelled while it queued. Called between the steps of running requests too, so
  * that closing a session does not wait for another's answer. */
 void scheduler_sweep(core *c);
+/* The device is gone: the state says so from here on. Scheduler thread. */
+void scheduler_lost(core *c);
 
 /* ---- engine.c ----------------------------------------------------------------------------- */
 

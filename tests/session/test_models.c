@@ -590,6 +590,41 @@ test_opened_while_lost(void)
 }
 
 typedef struct {
+    const char *folder;
+    fusion_model *model, *again;
+} reopening;
+
+static void
+open_again(const fusion_answer *answer, void *user)
+{
+    reopening *r = user;
+    g_assert_error(answer->error, FUSION_ERROR, FUSION_ERROR_DEVICE_LOST);
+    g_assert_cmpint(fusion_model_get_state(r->model), ==, FUSION_LOST);
+    r->again = open_with(&(fusion_model_options){.folder = r->folder, .device = "auto"});
+}
+
+/* Who hears from the very answer that the device is lost is not earlier than the model's state. */
+static void
+test_opened_by_answer(void)
+{
+    fake_net_reset();
+    char *folder = tiny_model_make(NULL);
+    reopening r = {folder, open_ready(folder), NULL};
+    g_autoptr(fusion_session) s = fusion_session_new(r.model, "one");
+    g_autoptr(fusion_frame) frame = frame_of(1);
+    g_autoptr(fusion_question) q = fusion_question_new("Who?", NULL);
+    fake_net_lose_device(2);
+    g_autoptr(GError) error = NULL;
+    fusion_session_ask(s, frame, q, NULL, open_again, &r, NULL, &error);
+    g_assert_no_error(error);
+    wait_loads(r.model, 2);
+    g_assert_true(r.again && r.again->core == r.model->core);
+    fusion_model_unref(r.again);
+    fusion_model_unref(r.model);
+    tiny_model_remove(folder);
+}
+
+typedef struct {
     GThread *main;
     gint heard;
 } slow;
@@ -704,6 +739,7 @@ main(int argc, char **argv)
     g_test_add_func("/model/larger/checked", test_larger_is_checked);
     g_test_add_func("/model/larger/does-not-fit", test_larger_does_not_fit);
     g_test_add_func("/model/missing-device", test_missing_device);
+    g_test_add_func("/model/opened-by-answer", test_opened_by_answer);
     g_test_add_func("/model/opened-while-lost", test_opened_while_lost);
     g_test_add_func("/model/opened-while-closing", test_opened_while_closing);
     g_test_add_func("/model/generation-config", test_generation_of_the_model);
