@@ -88,22 +88,23 @@ def parts(view, item, out):
         x, y, z = item.position
         return [x + lx * cos(a) + lz * sin(a), y + ly, z - lx * sin(a) + lz * cos(a)]
 
+    head = model.get("head") or [0, 0, 0]       # who wears something has a model that tells (lay_out)
     for noun in thing.wearing:
         part = choose(view.assets, view.rng, None, noun, view.scene.held_out, None, None, 1.0)
         if part is None:
             continue
-        adult = h / 1.72 if model.get("posture") != "sitting" else h / 1.3
+        adult = h / 1.72
         if noun == "vest":
             k = min(1.25, max(0.75, adult)) * 0.5 / part.model["size"][0]
-            base = 0.46 if model.get("posture") != "sitting" else 0.42
+            base, back = 0.46, head[2] * sz           # the body is below the head, whatever the hands hold in front
             if part.model["size"][2] < 0.1:           # a flat one: in front and behind
-                at = [0, base * h, 0.14 * sz]
-                add_part(view, item, out, part, noun, "wearing", spot([0, base * h, -0.13 * sz]), item.yaw + 180, k, again=True)
+                at = [0, base * h, 0.14 * sz + back]
+                add_part(view, item, out, part, noun, "wearing", spot([0, base * h, -0.13 * sz + back]), item.yaw + 180, k,
+                         again=True)
             else:
-                at = [0, base * h, 0]
+                at = [0, base * h, back]
         else:
-            head = model.get("head")
-            at = [head[0] * sx, head[1] * sy, head[2] * sz] if head else [0, 0.9 * h, 0]
+            at = [head[0] * sx, head[1] * sy, head[2] * sz]
             k = min(1.15, max(0.85, adult ** 0.5)) * (0.30 if noun == "hat" else 0.27) / part.model["size"][0]
             at[1] -= 0.25 * part.model["size"][1] * k
         add_part(view, item, out, part, noun, "wearing", spot(at), item.yaw, k)

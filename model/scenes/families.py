@@ -7,7 +7,7 @@ its answer has been given too often."""
 from . import vocabulary as v
 from .grammar import HELD_OUT_WORDS, PLACE_NAMES, WORDS_ON_SIGNS, sign_text
 from .scene import COLOURS, PLACES, POSTURES, TIMES
-from .view import listing, sentence
+from .view import WIDE, listing, sentence
 from .vocabulary import article, plural
 
 _OPPOSITE = {"left": "right", "right": "left"}
@@ -286,7 +286,7 @@ class Families:
 
     def _where(self, view, item=None):
         one, name = (item, view.refer(item, self.rng)) if item else self._one(view)
-        if not one or not name or one.w > 300:
+        if not one or not name or one.w > WIDE:
             return None
         side = "left" if one.x < 0.35 else "right" if one.x > 0.65 else "middle" if 0.43 < one.x < 0.57 else None
         if not side:
@@ -320,8 +320,8 @@ class Families:
         noun, side = self.rng.choice(names), self.rng.choice(("left", "right"))
         items = view.named(noun)
         sign = 1 if side == "left" else -1
-        there = [i for i in items if (0.5 - i.x) * sign > 0.08]
-        if not there and any((0.5 - i.x) * sign > -0.08 for i in items):
+        there = [i for i in items if (0.5 - i.x) * sign > 0.13]
+        if not there and any((0.5 - i.x) * sign > -0.13 for i in items):
             return None
         answer = "yes" if there else "no"
         keys = [(("any side", noun), 2, 1.0), (("any side", side), 2, 1.0)]
@@ -472,7 +472,7 @@ class Families:
 
     def _time(self, view):
         scene, way = view.scene, self.rng.random()
-        if not scene.outdoors:
+        if not scene.outdoors or not view.time_seen:
             return None
         if way < 0.45:
             return self._make("TIME", "time", scene.time, [(("time",), len(TIMES), 1.02)], ("time",))

@@ -165,7 +165,8 @@ def lay_out(scene, rng, width=320, height=240, style=None, assets=None):
                                             or not assets.models("sign", scene.held_out))
         item = make_sign(assets, rng, thing, scene.held_out) if written else \
             choose(assets, rng, thing, thing.noun, scene.held_out, thing.colour, posture_of(assets, rng, thing, scene), ease, not scene.outdoors)
-        if item is None:
+        # Of who sits or lies the models do not tell where the head is.
+        if item is None or thing.wearing and not item.model.get("head"):
             return None
         if "vest" in thing.wearing and thing.colour is None and item.model.get("paint") and rng.random() < 0.7:
             item.look, item.paint = None, HIGH_VISIBILITY

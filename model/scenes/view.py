@@ -17,6 +17,9 @@ HEIGHT = 240.0
 SHARE, SIDE, PIXELS, GONE = 0.25, 8.0, 24.0, 3.0
 # For its colour; for the posture of a person; for what a person wears or holds.
 COLOUR_PIXELS, POSTURE_HEIGHT, WEAR_HEIGHT, HOLD_HEIGHT = 60.0, 22.0, 40.0, 60.0
+POSTURE_PIXELS = 120.0
+# Of the picture's width of 320: what is wider lies in more than a third of it.
+WIDE = 170.0
 # One letter's width and a line's height on a sign.
 LETTER, LINE = 5.0, 9.0
 
@@ -36,12 +39,24 @@ def looks(colour, seen):
     if colour == "black":
         return value < 0.42
     if colour == "white":
-        return value > 0.38 and saturation < 0.42
-    if colour == "gray":
-        return 0.12 < value < 0.92 and saturation < 0.4
+        return value > 0.42 and saturation < 0.42
+    if colour == "gray":        # lighter than that is white in the sun
+        return 0.12 < value < 0.8 and saturation < 0.4
+    return saturation > _LEAST.get(colour, 0.14) and value > 0.1 and _off(colour, hue) < 1
+
+
+def _off(colour, hue):
+    """How far a hue of 0..1 is from a colour's, its width being 1."""
     middle, width = _HUES[colour]
-    off = abs((hue * 360 - middle + 180) % 360 - 180)
-    return saturation > _LEAST.get(colour, 0.14) and value > 0.1 and off < width
+    return abs((hue * 360 - middle + 180) % 360 - 180) / width
+
+
+def _nearer(colour, seen):
+    """Whether the hue seen is clearly another colour's, though it may be this one's: navy is no purple."""
+    if colour not in _HUES:
+        return False
+    hue = colorsys.rgb_to_hsv(*[c / 255.0 for c in seen])[0]
+    return any(looks(c, seen) and _off(c, hue) < _off(colour, hue) - 0.4 for c in _HUES if c != colour)
 
 
 def covers(colour, shades, person):
@@ -51,10 +66,10 @@ def covers(colour, shades, person):
         return True
     others, own = Counter(), 0.0
     for *seen, share in shades:
-        if looks(colour, seen):
+        if looks(colour, seen) and not _nearer(colour, seen):
             own += share
         else:
-            others.update({c: share for c in COLOURS if looks(c, seen)})
+            others.update({c: share for c in COLOURS if c != colour and looks(c, seen)})
     return own >= (0.15 if person else max([0.3, *others.values()]))
 
 
@@ -98,7 +113,7 @@ class Item:
 
     @property
     def posture_seen(self):
-        whole = self.clear and self.visible >= 0.5 and self.inside >= 0.6
+        whole = self.clear and self.visible >= 0.5 and self.inside >= 0.6 and self.pixels >= POSTURE_PIXELS
         return self.posture if whole and max(self.h, self.w) >= POSTURE_HEIGHT else None
 
     @property
@@ -230,6 +245,11 @@ class View:
         for noun in self.unlisted:
             self.contested.update([v.NOUNS[noun]["group"]] if v.NOUNS.get(noun, {}).get("group") else ())
 
+    @property
+    def time_seen(self):
+        """Fog and rain have the colours of dusk at any time of day."""
+        return self.scene.time != "dusk" or self.scene.weather == "clear"
+
     def named(self, name):
         return self.by_name.get(name, ())
 
@@ -272,6 +292,8 @@ class View:
 
 def _third(items):
     """The third of the picture that all are in, or None."""
+    if any(i.w > WIDE for i in items):
+        return None
     sides = {"left" if i.x < 0.36 else "right" if i.x > 0.64 else "middle" if 0.42 < i.x < 0.58 else None for i in items}
     return sides.pop() if len(sides) == 1 else None
 
@@ -296,10 +318,15 @@ def _several(items, noun):
     return (NUMBERS[len(items)] if len(items) < len(NUMBERS) else "many") + " " + plural(noun)
 
 
+def _disputed(view, groups):
+    """Whether a person could count one of these groups otherwise."""
+    return any(g[0].noun in (view.contested if len(g) > 1 else view.doubtful) for g in groups)
+
+
 def listing(view, most=5):
-    """'a man, two cars and a tree', or 'nothing'; None where a number could be disputed."""
+    """'a man, two cars and a tree', or 'nothing'; None where a number could be disputed, or something is left out."""
     groups = _together(view, most)
-    if any(g[0].noun in view.doubtful for g in groups):
+    if _disputed(view, groups) or any(not i.main and not i.part and i.noun in view.unlisted for i in view.clear):
         return None
     return join([_several(g, g[0].noun) for g in groups]) or "nothing"
 
@@ -311,7 +338,7 @@ _WHERE = {"street": "on a street", "car park": "in a car park", "entrance": "at 
 def sentence(view, most=3):
     """One plain sentence of what is seen, always in the same form, or None."""
     groups = _together(view, most)
-    if any(g[0].noun in view.doubtful for g in groups):
+    if _disputed(view, groups):
         return None
     parts = []
     for items in groups:
@@ -342,7 +369,7 @@ def sentence(view, most=3):
                 number = phrase.split(" ", 1)[0]
                 phrase = "%s %s %s" % (number, first.colour, plural(noun))
         parts.append(" ".join([phrase] + after))
-    when = " at " + view.scene.time if view.scene.outdoors and view.scene.time != "day" else ""
+    when = " at " + view.scene.time if view.scene.outdoors and view.scene.time != "day" and view.time_seen else ""
     place = "" if view.close else " " + _WHERE[view.scene.place] + when     # nothing tells the place of a table top
     if not parts:
         if view.items or view.close:

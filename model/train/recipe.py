@@ -35,7 +35,7 @@ RECIPES = {
         "stages": [("language", 0.02), ("encoder", 0.34), ("align", 0.02), ("fusion", 0.28), ("instruct", 0.34)],
         "encoder_step": {"pictures": 24, "questions": 2, "whole": 10},
         "question_step": {"pictures": 8, "questions": 6},
-        "rate": 1e-3, "workers": 2, "pools": 1, "ring": 20000, "views": 4, "ahead": 1500, "text": 0.3,
+        "rate": 1e-3, "workers": 2, "pools": 1, "ring": 20000, "views": 4, "ahead": 1500, "text": 0.1,
         "pool_rate": 6, "pool_nice": 2,
     },
     "gpu": {
@@ -61,7 +61,7 @@ RECIPES = {
     },
 }
 # The families' shares where there is no decoder's limit; "text" is scaled by the recipe.
-FAMILY_WEIGHTS = {"presence": 1.6, "attribute": 1.4, "colour": 1.8, "count": 1.6, "spatial": 2.5, "posture": 1.0,
+FAMILY_WEIGHTS = {"presence": 1.6, "attribute": 1.4, "colour": 2.4, "count": 1.6, "spatial": 2.5, "posture": 1.0,
                   "scene": 0.7, "indoors": 0.3, "time": 0.4, "text": 1.0, "comparison": 1.1, "caption": 0.8,
                   "absent": 0.5}
 

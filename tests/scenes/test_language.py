@@ -101,6 +101,14 @@ class Colours(unittest.TestCase):
         self.assertTrue(covers("red", [[190, 30, 25, 0.2], [20, 20, 22, 0.6]], True))   # a person in a red shirt
         self.assertTrue(covers("red", None, False))                                 # not known
 
+    def test_what_another_colour_is_nearer_to(self):
+        navy, sunlit, shade = [28, 36, 110, 0.9], [217, 216, 214, 0.6], [150, 150, 152, 0.3]
+        self.assertFalse(covers("purple", [navy], False))
+        self.assertTrue(covers("blue", [navy], False))
+        self.assertFalse(covers("gray", [sunlit, shade], False))                    # white in the sun
+        self.assertTrue(covers("white", [sunlit, shade], False))
+        self.assertTrue(covers("gray", [[128, 128, 130, 0.9]], False))
+
     def test_nobody_asks_what_color_a_thing_of_two_is(self):
         scene = Scene(1, "office", things=[Thing(1, "table", "red"), Thing(2, "chair", "blue")])
         truth = imagine(random.Random(4), scene)
