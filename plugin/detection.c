@@ -20,7 +20,9 @@ track_of(const GstVideoRegionOfInterestMeta *meta)
         return unsigned_id;
     if (s && gst_structure_get_uint64(s, "id", &long_id))
         return long_id;
-    return meta->id > 0 ? (guint64) meta->id : 0;
+    /* not the meta's own id: detectors count with it what is in a frame, or all that they ever
+     * found */
+    return 0;
 }
 
 static double

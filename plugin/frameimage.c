@@ -12,13 +12,16 @@ GstVideoRectangle
 vqa_frame_visible(GstBuffer *buffer, const GstVideoInfo *info)
 {
     GstVideoRectangle r = {0, 0, GST_VIDEO_INFO_WIDTH(info), GST_VIDEO_INFO_HEIGHT(info)};
-    GstVideoCropMeta *meta = gst_buffer_get_video_crop_meta(buffer);
-    if (!meta || meta->x >= (guint) r.w || meta->y >= (guint) r.h || !meta->width || !meta->height)
+    GstVideoCropMeta *crop = gst_buffer_get_video_crop_meta(buffer);
+    /* The caps tell the size of what is to be seen, the buffer's own metadata that of all of it. */
+    GstVideoMeta *frame = gst_buffer_get_video_meta(buffer);
+    guint w = frame ? frame->width : (guint) r.w, h = frame ? frame->height : (guint) r.h;
+    if (!crop || crop->x >= w || crop->y >= h || !crop->width || !crop->height)
         return r;
-    r.w = MIN(meta->width, (guint) r.w - meta->x);
-    r.h = MIN(meta->height, (guint) r.h - meta->y);
-    r.x = meta->x;
-    r.y = meta->y;
+    r.w = MIN(crop->width, w - crop->x);
+    r.h = MIN(crop->height, h - crop->y);
+    r.x = crop->x;
+    r.y = crop->y;
     return r;
 }
 
@@ -61,18 +64,20 @@ vqa_frame_image_convert(VqaFrameImage *image, GstBuffer *buffer, const GstVideoI
     GstVideoRectangle crop = vqa_frame_visible(buffer, info);
     cut(&crop.x, &crop.w, region[0], region[2]);
     cut(&crop.y, &crop.h, region[1], region[3]);
-    if (!prepare(image, info, crop)) {
-        g_set_error(error, FUSION_ERROR, FUSION_ERROR_FAILED,
-                    "no conversion from video format %s (%dx%d) to RGBx; put videoconvert in front",
-                    GST_VIDEO_INFO_NAME(info), GST_VIDEO_INFO_WIDTH(info),
-                    GST_VIDEO_INFO_HEIGHT(info));
-        return NULL;
-    }
     GstVideoFrame from, to;
     if (!gst_video_frame_map(&from, info, buffer, GST_MAP_READ)) {
         g_set_error(error, FUSION_ERROR, FUSION_ERROR_FAILED,
                     "the frame's memory cannot be read as %s %dx%d", GST_VIDEO_INFO_NAME(info),
                     GST_VIDEO_INFO_WIDTH(info), GST_VIDEO_INFO_HEIGHT(info));
+        return NULL;
+    }
+    /* of the memory as it is, which may hold more than the caps tell */
+    if (!prepare(image, &from.info, crop)) {
+        gst_video_frame_unmap(&from);
+        g_set_error(error, FUSION_ERROR, FUSION_ERROR_FAILED,
+                    "no conversion from video format %s (%dx%d) to RGBx; put videoconvert in front",
+                    GST_VIDEO_INFO_NAME(info), GST_VIDEO_INFO_WIDTH(info),
+                    GST_VIDEO_INFO_HEIGHT(info));
         return NULL;
     }
     gsize size = GST_VIDEO_INFO_SIZE(&image->out);

@@ -15,6 +15,7 @@
 #include "gstfusionoverlay.h"
 
 #include "answermeta.h"
+#include "frameimage.h"
 #include "overlaydraw.h"
 #include "overlayheat.h"
 
@@ -232,6 +233,24 @@ attach(GstBuffer *buffer, const Drawn *drawn)
     return buffer;
 }
 
+/* What is cut off by a GstVideoCropMeta is in the memory, and nobody sees it. */
+static void
+add_shifted(GstVideoOverlayComposition *composition, GstVideoOverlayRectangle *drawn, int dx,
+            int dy)
+{
+    if (!dx && !dy) {
+        gst_video_overlay_composition_add_rectangle(composition, drawn);
+        return;
+    }
+    GstVideoOverlayRectangle *moved = gst_video_overlay_rectangle_copy(drawn);
+    int x, y;
+    guint w, h;
+    gst_video_overlay_rectangle_get_render_rectangle(drawn, &x, &y, &w, &h);
+    gst_video_overlay_rectangle_set_render_rectangle(moved, x + dx, y + dy, w, h);
+    gst_video_overlay_composition_add_rectangle(composition, moved);
+    gst_video_overlay_rectangle_unref(moved);
+}
+
 static GstBuffer *
 blend(GstFusionOverlay *self, GstBuffer *buffer, const Drawn *drawn)
 {
@@ -242,8 +261,9 @@ blend(GstFusionOverlay *self, GstBuffer *buffer, const Drawn *drawn)
         return buffer;
     }
     GstVideoOverlayComposition *composition = gst_video_overlay_composition_new(NULL);
+    GstVideoRectangle visible = vqa_frame_visible(buffer, &self->info);
     for (guint i = 0; i < drawn->n; i++)
-        gst_video_overlay_composition_add_rectangle(composition, drawn->rectangle[i]);
+        add_shifted(composition, drawn->rectangle[i], visible.x, visible.y);
     gst_video_overlay_composition_blend(composition, &frame);
     gst_video_overlay_composition_unref(composition);
     gst_video_frame_unmap(&frame);

@@ -103,7 +103,9 @@ struct _GstFusionVqa {
     GCond cond;
     VqaConfig config;
     GPtrArray *questions; /* standing VqaQuestion, from prompt and prompts */
-    GPtrArray *asks;      /* VqaQuestion of the action signal, for the next frame */
+    guint left_out;       /* of them, as there are too many; and of how many a warning told */
+    guint left_out_told;
+    GPtrArray *asks; /* VqaQuestion of the action signal, for the next frame */
     guint64 last_id;
     GPtrArray *alerts;            /* VqaAlert */
     char **file_questions;        /* lines of prompt-file, or NULL */
@@ -146,6 +148,8 @@ struct _GstFusionVqa {
     const GstPad *seek_pad; /* that the last seek came by, compared only; NULL: none */
     guint32 seek_seqnum;
     gboolean seek_ok;
+    guint32 ask_seqnum; /* of the last event fusion-ask, and whether it was taken */
+    gboolean ask_ok;
     GstClockTime position;        /* running time of the last frame */
     GstClockTime stream_position; /* stream time of it */
 
@@ -198,6 +202,8 @@ GstStructure *vqa_stats(GstFusionVqa *self);
 /* ---- vqaquestions.c */
 /* Makes the standing questions from the config. With the lock. */
 void vqa_rebuild_questions(GstFusionVqa *self);
+/* A warning, once, if there are more than are asked. Without the lock. */
+void vqa_warn_of_left_out(GstFusionVqa *self);
 /* How far apart the frames are that a question is asked about; NULL: one without a rate of its own.
  * 0: it is asked about every frame. With the lock. */
 GstClockTime vqa_question_period(const GstFusionVqa *self, const VqaQuestion *question);
@@ -236,7 +242,7 @@ void vqa_skip_pending(GstFusionVqa *self);
 void vqa_forget_asked(GstFusionVqa *self);
 
 /* ---- vqaask.c: questions that are asked once */
-/* Fails what `ask` asked when no frame will come any more. With the lock. */
+/* Fails what `ask` asked when no frame will come any more. Without the lock. */
 void vqa_fail_asks(GstFusionVqa *self, const char *why);
 guint64 vqa_ask(GstFusionVqa *self, const char *text);
 /* TRUE for an event fusion-ask that is meant for this element. */
@@ -281,6 +287,9 @@ void vqa_report_late(GstFusionVqa *self, GstClockTime held);   /* with the lock 
 /* Posts what is due, on the worker, with the lock. TRUE: something was posted, and the lock was
  * dropped meanwhile. FALSE: *next is the monotonic time at which something will be due, or 0. */
 gboolean vqa_tell_reports(GstFusionVqa *self, gint64 *next);
+/* Element message fusion-error, if this was asked once: who asked waits for it. Without the lock.
+ */
+void vqa_tell_no_answer(GstFusionVqa *self, const VqaQuestion *question, const char *why);
 /* Bus message and signal of an answer; without the lock. */
 void vqa_tell_answer(GstFusionVqa *self, VqaAnswer *answer, GstClockTime age);
 /* Bus message of an alert; without the lock. */

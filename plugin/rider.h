@@ -25,6 +25,7 @@ typedef struct {
     char *key; /* text and choices: the same question asked again is the same rider */
     guint64 asked_id;
     char *tag;        /* of who asked, or NULL */
+    gboolean ended;   /* asked once: who asked has heard of its end; under the element's lock */
     int fps_n, fps_d; /* its own rate; fps_d 0: the element's */
 
     /* Under the element's lock. */

@@ -10,13 +10,16 @@ GST_DEBUG_CATEGORY_EXTERN(gst_fusion_vqa_debug);
 void
 vqa_fail_asks(GstFusionVqa *self, const char *why)
 {
-    if (!self->asks->len)
-        return;
-    self->counters.asked += self->asks->len;
-    self->counters.failed += self->asks->len;
-    for (guint i = 0; i < self->asks->len; i++)
+    g_mutex_lock(&self->lock);
+    g_autoptr(GPtrArray) asks = g_steal_pointer(&self->asks);
+    self->asks = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
+    self->counters.asked += asks->len;
+    self->counters.failed += asks->len;
+    for (guint i = 0; i < asks->len; i++)
         vqa_report_failure(self, why);
-    g_ptr_array_set_size(self->asks, 0);
+    g_mutex_unlock(&self->lock);
+    for (guint i = 0; i < asks->len; i++)
+        vqa_tell_no_answer(self, g_ptr_array_index(asks, i), why);
 }
 
 static guint64
@@ -77,9 +80,22 @@ vqa_is_ask(GstFusionVqa *self, GstEvent *event)
 gboolean
 vqa_take_ask(GstFusionVqa *self, GstEvent *event)
 {
+    /* A pipeline gives an event to every sink, and each sends it here: it is one question. */
+    guint32 seqnum = gst_event_get_seqnum(event);
+    g_mutex_lock(&self->lock);
+    gboolean again = self->ask_seqnum == seqnum, ok = self->ask_ok;
+    self->ask_seqnum = seqnum;
+    g_mutex_unlock(&self->lock);
+    if (again) {
+        gst_event_unref(event);
+        return ok;
+    }
     const GstStructure *s = gst_event_get_structure(event);
     const char *question = gst_structure_get_string(s, "question");
     guint64 id = ask(self, question, gst_structure_get_string(s, "tag"));
+    g_mutex_lock(&self->lock);
+    self->ask_ok = id != 0;
+    g_mutex_unlock(&self->lock);
     if (!id) {
         g_mutex_lock(&self->lock);
         vqa_report_failure(self, question

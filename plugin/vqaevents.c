@@ -69,9 +69,7 @@ sink_event(GstPad *pad, GstObject *parent, GstEvent *event)
         g_mutex_unlock(&self->lock);
         break;
     case GST_EVENT_EOS:
-        g_mutex_lock(&self->lock);
         vqa_fail_asks(self, "the stream ended before a frame came");
-        g_mutex_unlock(&self->lock);
         break;
     case GST_EVENT_FLUSH_START:
         vqa_set_flushing(self, TRUE);
@@ -155,9 +153,7 @@ query_latency(GstFusionVqa *self, GstQuery *query)
     g_mutex_lock(&self->lock);
     GstClockTime added = live && vqa_waits(self, live) ? self->config.latency : 0;
     g_mutex_unlock(&self->lock);
-    min += added;
-    if (GST_CLOCK_TIME_IS_VALID(max))
-        max += added;
+    min += added; /* and no more buffers are kept for it: `max` stays what upstream has */
     gst_query_set_latency(query, live, min, max);
     return TRUE;
 }
@@ -209,10 +205,24 @@ ask_for_more_buffers(GstQuery *query)
     }
 }
 
+/* Upstream's pool is about to be another one, and cameras need all of their buffers back for that.
+ */
+static void
+give_buffers_back(GstFusionVqa *self)
+{
+    g_mutex_lock(&self->lock);
+    vqa_skip_pending(self);
+    while (self->active && self->active->buffer && self->worker && !self->flushing)
+        g_cond_wait(&self->cond, &self->lock);
+    g_mutex_unlock(&self->lock);
+}
+
 static gboolean
 sink_query(GstPad *pad, GstObject *parent, GstQuery *query)
 {
     GstFusionVqa *self = GST_FUSION_VQA(parent);
+    if (GST_QUERY_TYPE(query) == GST_QUERY_ALLOCATION || GST_QUERY_TYPE(query) == GST_QUERY_DRAIN)
+        give_buffers_back(self);
     if (GST_QUERY_TYPE(query) == GST_QUERY_ALLOCATION) {
         if (!gst_pad_peer_query(self->src, query))
             return FALSE;

@@ -6,14 +6,17 @@
 GST_DEBUG_CATEGORY_EXTERN(gst_fusion_vqa_debug);
 #define GST_CAT_DEFAULT gst_fusion_vqa_debug
 
+/* FALSE if that cannot be told yet. A camera that does not know its frame rate, say, refuses the
+ * query: until it is told otherwise a stream is taken for a live one, which must not be held up. */
 static gboolean
-upstream_is_live(GstFusionVqa *self)
+ask_whether_live(GstFusionVqa *self, gboolean *live)
 {
     g_autoptr(GstQuery) query = gst_query_new_latency();
-    gboolean live = FALSE;
-    if (gst_pad_peer_query(self->sink, query))
-        gst_query_parse_latency(query, &live, NULL, NULL);
-    return live;
+    gboolean told = gst_pad_peer_query(self->sink, query);
+    *live = TRUE;
+    if (told)
+        gst_query_parse_latency(query, live, NULL, NULL);
+    return told;
 }
 
 gboolean
@@ -246,10 +249,10 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
     gboolean tell_no_question = FALSE;
 
     if (!self->mode_known) {
-        gboolean live = upstream_is_live(self);
+        gboolean live, told = ask_whether_live(self, &live);
         g_mutex_lock(&self->lock);
         self->live_upstream = live;
-        self->mode_known = TRUE;
+        self->mode_known = told;
         g_mutex_unlock(&self->lock);
     }
     GstClockTime running_time = running_time_of(self, buffer);

@@ -105,10 +105,23 @@ vqa_skip_pending(GstFusionVqa *self)
     vqa_job_unref(job);
 }
 
+/* With the lock. What is on its way when the stream begins anew and was asked once goes to a frame
+ * of the new one: whoever asked waits for the answer. */
+static void
+ask_active_again(GstFusionVqa *self)
+{
+    for (guint i = 0; self->active && i < self->active->questions->len; i++) {
+        VqaQuestion *q = g_ptr_array_index(self->active->questions, i);
+        if (q->asked_id && !q->ended && !g_ptr_array_find(self->asks, q, NULL))
+            g_ptr_array_add(self->asks, vqa_question_ref(q));
+    }
+}
+
 void
 vqa_forget_asked(GstFusionVqa *self)
 {
     self->epoch++;
+    ask_active_again(self);
     VqaJob *pending = take_pending(self);
     if (pending)
         vqa_job_unref(pending);

@@ -107,6 +107,20 @@ vqa_tell_alert(GstFusionVqa *self, VqaAnswer *alert)
 }
 
 void
+vqa_tell_no_answer(GstFusionVqa *self, const VqaQuestion *q, const char *why)
+{
+    if (!q->asked_id)
+        return;
+    g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
+    GstStructure *s = gst_structure_new("fusion-error", "id", G_TYPE_UINT64, q->asked_id, "stream",
+                                        G_TYPE_STRING, stream, "question", G_TYPE_STRING,
+                                        q->question->text, "error", G_TYPE_STRING, why, NULL);
+    if (q->tag)
+        gst_structure_set(s, "tag", G_TYPE_STRING, q->tag, NULL);
+    gst_element_post_message(GST_ELEMENT(self), gst_message_new_element(GST_OBJECT(self), s));
+}
+
+void
 vqa_tell_answer(GstFusionVqa *self, VqaAnswer *answer, GstClockTime age)
 {
     GstStructure *s = vqa_answer_structure(answer, age);

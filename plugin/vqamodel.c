@@ -19,8 +19,6 @@ on_model(fusion_model *model, fusion_model_state state, double fraction, const G
     g_clear_error(&self->model_error);
     self->model_error = error ? g_error_copy(error) : NULL;
     self->model_news = TRUE;
-    if (state == FUSION_FAILED)
-        self->failed = TRUE;
     g_cond_broadcast(&self->cond);
     g_mutex_unlock(&self->lock);
 }

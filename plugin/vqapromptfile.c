@@ -30,7 +30,10 @@ on_prompt_file(char **lines, const GError *error, gpointer user)
     g_strfreev(self->file_questions);
     self->file_questions = g_strdupv(lines);
     vqa_rebuild_questions(self);
+    gboolean open = self->session != NULL;
     g_mutex_unlock(&self->lock);
+    if (open)
+        vqa_warn_of_left_out(self);
 }
 
 void

@@ -140,4 +140,5 @@ vqa_warn_of_texts(GstFusionVqa *self)
     for (guint i = 0; i < warnings->len; i++)
         GST_ELEMENT_WARNING(self, LIBRARY, SETTINGS,
                             ("%s.", (const char *) g_ptr_array_index(warnings, i)), (NULL));
+    vqa_warn_of_left_out(self);
 }

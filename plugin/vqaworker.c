@@ -140,9 +140,12 @@ ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, const VqaDetecti
     if (!accepted) {
         g_mutex_lock(&self->lock);
         self->counters.failed++;
-        vqa_report_failure(self, error ? error->message : "the question was refused");
+        const char *why = error ? error->message : "the question was refused";
+        vqa_report_failure(self, why);
         close_questions(self, job, 1);
+        question->ended = TRUE;
         g_mutex_unlock(&self->lock);
+        vqa_tell_no_answer(self, question, why);
         request_unref(r);
     }
     request_unref(r);
@@ -279,14 +282,19 @@ questions_of(GstFusionVqa *self, VqaJob *job, const VqaDetection *detection)
 }
 
 static void
-fail_part(GstFusionVqa *self, VqaJob *job, guint n, const char *why)
+fail_part(GstFusionVqa *self, VqaJob *job, GPtrArray *questions, const char *why)
 {
+    guint n = questions->len;
     g_mutex_lock(&self->lock);
     self->counters.asked += n;
     self->counters.failed += n;
     vqa_report_failure(self, why);
     close_questions(self, job, n);
+    for (guint i = 0; i < n; i++)
+        ((VqaQuestion *) g_ptr_array_index(questions, i))->ended = TRUE;
     g_mutex_unlock(&self->lock);
+    for (guint i = 0; i < n; i++)
+        vqa_tell_no_answer(self, g_ptr_array_index(questions, i), why);
 }
 
 static fusion_frame *
@@ -327,7 +335,7 @@ submit_part(GstFusionVqa *self, VqaJob *job, const VqaDetection *detection)
     g_autoptr(GError) error = NULL;
     g_autoptr(fusion_frame) picture = convert(self, job, region, &error);
     if (!picture) {
-        fail_part(self, job, n, error->message);
+        fail_part(self, job, questions, error->message);
         return;
     }
     guint64 scene = 0;
@@ -379,6 +387,7 @@ submit(GstFusionVqa *self, const VqaWorker *worker, VqaJob *job)
         submit_part(self, job, &g_array_index(job->detections, VqaDetection, i));
     g_mutex_lock(&self->lock);
     gst_clear_buffer(&job->buffer);
+    g_cond_broadcast(&self->cond);
     gboolean stale = job->epoch != self->epoch, stopped = worker->stop;
     g_mutex_unlock(&self->lock);
     /* A flush meanwhile cancelled only what was asked before it. Who stops the element cancels all
@@ -468,6 +477,8 @@ deliver(GstFusionVqa *self, const VqaResult *result)
     GstClockTime age = 0;
     if (a->final)
         count_answer(self, r, a);
+    if (a->final && current)
+        r->question->ended = TRUE;
     /* With what was said before it is too long, and would be for ever. */
     if (current && g_error_matches(a->error, FUSION_ERROR, FUSION_ERROR_TOO_LONG))
         vqa_turns_drop_oldest(turns_of(self, r->question));
@@ -483,6 +494,8 @@ deliver(GstFusionVqa *self, const VqaResult *result)
     g_mutex_unlock(&self->lock);
     if (answer && current)
         vqa_tell_answer(self, answer, age);
+    else if (a->final && current && a->error)
+        vqa_tell_no_answer(self, r->question, a->error->message);
     if (raised)
         vqa_alerts_raise(self, raised, job, &fields);
     if (a->final) {
@@ -505,6 +518,11 @@ tell_news(GstFusionVqa *self)
     g_mutex_unlock(&self->lock);
     vqa_tell_model(self, state, fraction, error);
     g_mutex_lock(&self->lock);
+    /* Only now: the stream's own error, which says less, must not come first. */
+    if (state == FUSION_FAILED) {
+        self->failed = TRUE;
+        g_cond_broadcast(&self->cond);
+    }
 }
 
 gpointer

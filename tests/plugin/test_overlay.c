@@ -39,11 +39,11 @@ overlay_end(Overlay *o)
     gst_object_unref(o->element);
 }
 
-/* A grey frame with these answers, questions and answers in turn up to NULL, after the overlay. */
+/* This frame made grey, with these answers, questions and answers in turn up to NULL, after the
+ * overlay. */
 static GstBuffer *
-drawn(Overlay *o, const char *const *words)
+drawn_on(Overlay *o, GstBuffer *b, const char *const *words)
 {
-    GstBuffer *b = gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&o->info), NULL);
     gst_buffer_memset(b, 0, 128, -1);
     g_autoptr(GPtrArray) answers =
         g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
@@ -61,6 +61,12 @@ drawn(Overlay *o, const char *const *words)
         vqa_answers_attach(b, "q", answers, 3 * GST_SECOND);
     g_assert_cmpint(gst_harness_push(o->h, b), ==, GST_FLOW_OK);
     return gst_harness_pull(o->h);
+}
+
+static GstBuffer *
+drawn(Overlay *o, const char *const *words)
+{
+    return drawn_on(o, gst_buffer_new_allocate(NULL, GST_VIDEO_INFO_SIZE(&o->info), NULL), words);
 }
 
 /* A grey frame with one answer that says where it looked, after the overlay. */
@@ -114,6 +120,32 @@ changed(const Overlay *o, GstBuffer *b)
 }
 
 static const char *const gate[] = {"Is the gate open?", "yes", NULL};
+
+/* Of memory that is larger than what is to be seen, this is drawn on. */
+static void
+draws_on_what_is_seen(void)
+{
+    Overlay o;
+    overlay_start(&o, "BGRx", 320, 240);
+    GstBuffer *whole = drawn(&o, gate);
+    const Bounds expected = changed(&o, whole);
+    gst_buffer_unref(whole);
+    GstBuffer *b = gst_buffer_new_allocate(NULL, 640 * 250 * 4, NULL);
+    gst_buffer_add_video_meta(b, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_BGRx, 640, 250);
+    GstVideoCropMeta *crop = gst_buffer_add_video_crop_meta(b);
+    crop->x = 320;
+    crop->y = 10;
+    crop->width = 320;
+    crop->height = 240;
+    b = drawn_on(&o, b, gate);
+    const Bounds found = changed(&o, b);
+    g_assert_cmpint(expected.n, >, 100);
+    g_assert_cmpint(found.n, ==, expected.n);
+    g_assert_cmpint(found.left, ==, expected.left + 320);
+    g_assert_cmpint(found.top, ==, expected.top + 10);
+    gst_buffer_unref(b);
+    overlay_end(&o);
+}
 
 static void
 draws_and_disappears(void)
@@ -648,6 +680,7 @@ int
 main(int argc, char **argv)
 {
     support_init(&argc, &argv);
+    g_test_add_func("/overlay/crop-meta", draws_on_what_is_seen);
     g_test_add_func("/overlay/draws-and-disappears", draws_and_disappears);
     g_test_add_func("/overlay/follows-the-answers", follows_the_answers);
     g_test_add_func("/overlay/colours", colours);

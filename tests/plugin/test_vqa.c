@@ -266,6 +266,30 @@ crop_meta(void)
     vqa_end(&v);
 }
 
+/* As videocrop does it in place: the caps tell the rectangle's size, the memory is larger. */
+static void
+crop_meta_of_larger_memory(void)
+{
+    Vqa v;
+    guint w, h;
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", NULL);
+    GstBuffer *b = gst_buffer_new_allocate(NULL, 64 * 24 * 4, NULL);
+    gst_buffer_memset(b, 0, 1, 64 * 24 * 4);
+    gst_buffer_memset(b, 32 * 4, 200, 4);
+    gst_buffer_add_video_meta(b, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_RGBx, 64, 24);
+    GstVideoCropMeta *crop = gst_buffer_add_video_crop_meta(b);
+    crop->x = 32;
+    crop->y = 0;
+    crop->width = 32;
+    crop->height = 24;
+    GST_BUFFER_PTS(b) = 0;
+    gst_harness_push(v.h, b);
+    assert_answers(gst_harness_pull(v.h), "q@200");
+    fake_last_frame(&w, &h);
+    g_assert_true(w == 32 && h == 24);
+    vqa_end(&v);
+}
+
 /* ---- questions */
 
 static void
@@ -644,6 +668,7 @@ main(int argc, char **argv)
     g_test_add_func("/frames/odd-sizes", odd_sizes);
     g_test_add_func("/frames/caps-change", caps_change);
     g_test_add_func("/frames/crop-meta", crop_meta);
+    g_test_add_func("/frames/crop-meta-of-larger-memory", crop_meta_of_larger_memory);
     g_test_add_func("/questions/prompts-add-up", prompts_add_up);
     g_test_add_func("/questions/change-while-playing", prompt_change_while_playing);
     g_test_add_func("/questions/empty", prompt_empty);
