@@ -59,6 +59,11 @@ def _nearer(colour, seen):
     return any(looks(c, seen) and _off(c, hue) < _off(colour, hue) - 0.4 for c in _HUES if c != colour)
 
 
+def shows(colour, seen):
+    """Whether what is seen ([r, g, b], 0..255) would be called that colour rather than another."""
+    return looks(colour, seen) and not _nearer(colour, seen)
+
+
 def covers(colour, shades, person):
     """Whether a thing would be called that colour by its shades ([[r, g, b, share], ...]): no other colour covers
     more of it. Of a person it is the colour of some clothes."""
@@ -66,7 +71,7 @@ def covers(colour, shades, person):
         return True
     others, own = Counter(), 0.0
     for *seen, share in shades:
-        if looks(colour, seen) and not _nearer(colour, seen):
+        if shows(colour, seen):
             own += share
         else:
             others.update({c: share for c in COLOURS if c != colour and looks(c, seen)})

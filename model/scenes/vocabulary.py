@@ -134,15 +134,15 @@ HELD_OUT_PAIRS = frozenset((c, n) for n in sorted(NOUNS) + ["person"] if n == "p
 
 
 def held_out_pair(colour, noun):
-    """Whether training never sees this colour on this noun, and never asks about it."""
-    return (colour, noun) in HELD_OUT_PAIRS
+    """Whether training never sees this colour on this noun, as it is called, and never asks about it."""
+    return (colour, called(noun)) in HELD_OUT_PAIRS
 
 
 def colours_for(noun, held_out=False):
     """The colours that a thing may have: all but the held-out ones in training."""
     if held_out:
         return COLOURS
-    return _TRAINING_COLOURS.get(noun, COLOURS)
+    return _TRAINING_COLOURS.get(called(noun), COLOURS)
 
 
 _TRAINING_COLOURS = {n: [c for c in COLOURS if (c, n) not in HELD_OUT_PAIRS] for n in [*NOUNS, "person"]}

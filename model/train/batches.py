@@ -7,6 +7,7 @@ import os
 import numpy as np
 import torch
 
+import shades
 from pool import IDS, MAP, read_shard, shards
 from recipe import later_pieces, prompt_pieces
 from unseen import Colours
@@ -176,7 +177,7 @@ class Batcher:
                     options.append((text, answer, q["family"], q["first"], q["second"]))
             if not options:
                 continue
-            # A family's weight is shared by its questions here: what the pool asks often does not count twice.
+            # Every question has its family's weight: what the pool asks often is trained more often still.
             share = np.array([weights.get(o[2], 0.0) for o in options]) + 1e-9
             for _ in range(each):
                 k = min(turns, len(options))
@@ -254,8 +255,8 @@ class Batcher:
         if "teacher" in raw:
             batch["teacher"] = raw["teacher"]
         batch.update(tiles=tiles, guided=guided, owner=torch.tensor(owner, device=device), asked=samples,
-                     ids_map=raw["ids"].long(), things=raw["things"], scenes=raw["scenes"].long(),
-                     captions=[w["caption"] for w in words])
+                     ids_map=raw["ids"].long(), shades=shades.of_pictures(raw["small"]), things=raw["things"],
+                     scenes=raw["scenes"].long(), captions=[w["caption"] for w in words])
         return batch
 
     # --- as tensors

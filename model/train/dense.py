@@ -5,6 +5,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+import shades
 from pool import IDS, MAP
 from unseen import leave_out, of_cells
 
@@ -48,11 +49,13 @@ class DenseHeads(nn.Module):
 
 
 def truth_of(batch, g):
-    """The truth on the device: shares of every thing per cell of the 2g and g grids, and what they are."""
+    """The truth on the device: shares of every thing per cell of the 2g and g grids, of all of it and of what shows its
+    colour, and what they are."""
     ids, things = batch["ids_map"], batch["things"]
-    hot = F.one_hot(ids, IDS).float()                                       # [B, 64, 64, IDS]
+    covered = F.one_hot(ids, IDS).float()                                   # [B, 64, 64, IDS]
+    coloured = covered * shades.shown(batch["shades"], ids, things[..., 1])[..., None]
 
-    def shares(n):
+    def shares(n, hot):
         side = MAP // n if MAP % n == 0 else 0
         if side:
             x = hot.view(-1, n, side, n, side, IDS).mean((2, 4))
@@ -60,7 +63,8 @@ def truth_of(batch, g):
             x = F.adaptive_avg_pool2d(hot.permute(0, 3, 1, 2), n).permute(0, 2, 3, 1)
         return x.reshape(x.shape[0], n * n, IDS)[..., 1:]
 
-    return {"fine": shares(2 * g), "coarse": shares(g), "things": things[:, 1:]}
+    return {"fine": shares(2 * g, covered), "fine_coloured": shares(2 * g, coloured), "coarse": shares(g, covered),
+            "coarse_coloured": shares(g, coloured), "things": things[:, 1:]}
 
 
 def one_hot(values, n):
@@ -75,7 +79,7 @@ def soft_cross_entropy(found, shares, weight):
     return (loss * weight).sum() / weight.sum().clamp(min=1)
 
 
-def kinds_loss(heads, found, shares, things, bare=0.15):
+def kinds_loss(heads, found, shares, shares_coloured, things, bare=0.15):
     """Which noun, colour and posture a cell shows. Empty cells count little: most are."""
     nouns, colours, postures = heads.sizes
     share = (shares * STRETCH).clamp(max=1)
@@ -89,7 +93,7 @@ def kinds_loss(heads, found, shares, things, bare=0.15):
     parts = found.split(list(heads.sizes) + [found.shape[-1] - sum(heads.sizes)], -1)
     loss = soft_cross_entropy(parts[0], target, weight)
     one = torch.ones_like(weight)
-    coloured = torch.bmm(share, one_hot(things[..., 1], colours))
+    coloured = torch.bmm((shares_coloured * STRETCH).clamp(max=1), one_hot(things[..., 1], colours))
     loss = loss + soft_cross_entropy(of_cells(parts[1], coloured, seen, heads.unseen), coloured, one)
     return loss + 0.4 * soft_cross_entropy(parts[2], torch.bmm(share, one_hot(things[..., 2], postures)), one)
 
@@ -112,9 +116,9 @@ def whole_losses(heads, grid, batch, truth):
     b, n, d = grid.shape[0], grid.shape[1], grid.shape[-1]
     rows = grid.reshape(b, n * n, d)
     found = heads.whole(rows)
-    things, shares = truth["things"][:b], truth["fine"][:b]
+    things, shares, coloured = (truth[name][:b] for name in ("things", "fine", "fine_coloured"))
     k = sum(heads.sizes)
-    out = {"whole": kinds_loss(heads, found, shares, things)}
+    out = {"whole": kinds_loss(heads, found, shares, coloured, things)}
     at, offset = cells_of_centres(things, n)
     out["centre"] = 0.015 * heat_loss(found[..., k], at.amax(1))
     near = torch.bmm(at.transpose(1, 2), offset) / at.sum(1).clamp(min=1)[..., None]
@@ -163,9 +167,9 @@ def guided_losses(heads, image, batch, truth, owner):
     """Of the image tokens [N, P, D]: what the question is about, how many, and its answer."""
     n, p = image.shape[0], image.shape[1]
     found = heads.patch(image)
-    things, shares = truth["things"][owner], truth["coarse"][owner]
+    things, shares, coloured = (truth[name][owner] for name in ("things", "coarse", "coarse_coloured"))
     k = sum(heads.sizes)
-    out = {"patch": kinds_loss(heads, found, shares, things)}
+    out = {"patch": kinds_loss(heads, found, shares, coloured, things)}
     refer = batch["refer"][..., 1:]
     both = refer.amax(1, keepdim=True)
     masks = torch.bmm(torch.cat([both, refer], 1), (shares * STRETCH).clamp(max=1).transpose(1, 2)).clamp(max=1)

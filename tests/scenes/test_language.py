@@ -538,6 +538,12 @@ assert {"man", "woman", "child"} <= meshes and coloured > 20, (meshes, coloured)
 two = Scene(1, "street", things=[Thing(1, "man"), Thing(2, "woman")])
 seen = view.View(two, imagine(rng, two))
 assert sorted(seen.by_name) == ["person"] and len(seen.by_name["person"]) == 2, seen.by_name
+# Colours that training never shows on a person are none that it shows on a man.
+unseen = {c for c in v.COLOURS if v.held_out_pair(c, "person")}
+assert unseen, "no colour of persons is held out"
+for noun in v.PEOPLE:
+    assert unseen == {c for c in v.COLOURS if v.held_out_pair(c, noun)}, noun
+    assert not unseen & set(v.colours_for(noun)), noun
 """
 
 
