@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fmt_bpe.h"
 
+#include "fmt_hash.h"
+
 typedef struct {
     guint32 left, right, rank, id;
 } merge;
@@ -26,8 +28,8 @@ static guint
 hash_pair(gconstpointer p)
 {
     const merge *m = p;
-    guint64 key = ((guint64) m->left << 32 | m->right) * G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
-    return (guint) (key >> 32);
+    const guint32 pair[2] = {m->left, m->right};
+    return fmt_hash_bytes(pair, sizeof pair);
 }
 
 static gboolean

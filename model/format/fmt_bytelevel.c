@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "fmt_hash.h"
+
 /* Words that come again in one text are merged once. */
 #define CACHE_WORDS 8192
 #define CACHE_WORD_LENGTH 64
@@ -45,7 +47,7 @@ fmt_bytelevel_new(const char *path)
 {
     fmt_bytelevel *m = g_new0(fmt_bytelevel, 1);
     m->path = path;
-    m->vocab = g_hash_table_new(g_str_hash, g_str_equal);
+    m->vocab = g_hash_table_new(fmt_hash_text, g_str_equal);
     m->bpe = fmt_bpe_new();
     m->unk = FMT_NO_ID;
     m->splits = g_ptr_array_new_with_free_func((GDestroyNotify) fmt_split_free);
@@ -86,10 +88,7 @@ static guint
 hash_word(gconstpointer p)
 {
     const word *w = p;
-    guint h = 5381;
-    for (gsize i = 0; i < w->len; i++)
-        h = h * 33 + (guint8) w->text[i];
-    return h;
+    return fmt_hash_bytes(w->text, w->len);
 }
 
 static gboolean

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "fmt_hash.h"
+
 #define MARK_LENGTH (sizeof FMT_SPACE_MARK - 1)
 /* Ids of tokens are below FMT_MAX_TOKENS, so these are free. */
 #define UNKNOWN_CHAR 0x80000000u
@@ -25,9 +27,9 @@ fmt_charbpe_new(const char *path)
 {
     fmt_charbpe *m = g_new0(fmt_charbpe, 1);
     m->path = path;
-    m->vocab = g_hash_table_new(g_str_hash, g_str_equal);
+    m->vocab = g_hash_table_new(fmt_hash_text, g_str_equal);
     m->chars = g_hash_table_new(NULL, NULL);
-    m->silent = g_hash_table_new(g_str_hash, g_str_equal);
+    m->silent = g_hash_table_new(fmt_hash_text, g_str_equal);
     m->user_tokens = g_ptr_array_new_with_free_func(free_user_token);
     m->bpe = fmt_bpe_new();
     m->unk = FMT_NO_ID;

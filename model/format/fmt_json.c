@@ -2,6 +2,7 @@
 #include "fmt_json.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fmt_file.h"
@@ -69,23 +70,42 @@ scan(const char *path, const char *data, gsize len, GError **error)
     return TRUE;
 }
 
+static int
+compare_keys(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Sorted, equal keys are neighbours. A hash table would hang at keys that were made to have one
+ * hash. */
+static gboolean
+check_keys(const char *path, const cJSON *object, GError **error)
+{
+    gsize n = (gsize) cJSON_GetArraySize(object), i = 0;
+    g_autofree const char **keys = g_new(const char *, n);
+    const cJSON *child;
+
+    cJSON_ArrayForEach(child, object) keys[i++] = child->string;
+    if (n > 1)
+        qsort(keys, n, sizeof *keys, compare_keys);
+    for (i = 1; i < n; i++) {
+        if (strcmp(keys[i - 1], keys[i]) == 0) {
+            g_set_error(error, FMT_ERROR, FMT_ERROR_SYNTAX,
+                        "%s: expected each key once in an object, found \"%.200s\" twice", path,
+                        keys[i]);
+            return FALSE;
+        }
+    }
+    return TRUE;
+}
+
 static gboolean
 check_duplicates(const char *path, const cJSON *value, GError **error)
 {
-    if (cJSON_IsObject(value)) {
-        g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
-        const cJSON *child;
-        cJSON_ArrayForEach(child, value)
-        {
-            if (!g_hash_table_add(seen, child->string)) {
-                g_set_error(error, FMT_ERROR, FMT_ERROR_SYNTAX,
-                            "%s: expected each key once in an object, found \"%.200s\" twice", path,
-                            child->string);
-                return FALSE;
-            }
-        }
-    }
     const cJSON *child;
+
+    if (cJSON_IsObject(value) && !check_keys(path, value, error))
+        return FALSE;
     cJSON_ArrayForEach(child, value)
     {
         if ((cJSON_IsObject(child) || cJSON_IsArray(child)) &&

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fmt_file.h"
+#include "fmt_hash.h"
 #include "fmt_json.h"
 
 #define MAX_SHARDS 1024
@@ -252,7 +253,7 @@ fmt_safetensors_metadata(const char *path, GError **error)
                                              g_mapped_file_get_length(map), &size, error);
     if (!header)
         return NULL;
-    GHashTable *table = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    GHashTable *table = g_hash_table_new_full(fmt_hash_text, g_str_equal, g_free, g_free);
     const cJSON *entry;
     cJSON_ArrayForEach(entry, cJSON_GetObjectItemCaseSensitive(header->root, "__metadata__"))
     {
@@ -303,7 +304,8 @@ add_file(fmt_checkpoint *cp, const char *path, GError **error)
         t->file = file;
         if (!read_entry(t, entry, data, available, &begin, error))
             return FALSE;
-        t->dtype_name = g_string_chunk_insert_const(cp->strings, t->dtype_name);
+        /* a copy for each: the table of GLib's constant strings has a hash without a key */
+        t->dtype_name = g_string_chunk_insert(cp->strings, t->dtype_name);
 
         const fmt_tensor *other = g_hash_table_lookup(cp->by_name, t->name);
         if (other) {
@@ -332,7 +334,7 @@ add_shards(fmt_checkpoint *cp, const char *index_path, GError **error)
     if (!weight_map->child)
         return fmt_json_refuse(index, "weight_map", "at least one tensor", error);
 
-    g_autoptr(GHashTable) shards = g_hash_table_new(g_str_hash, g_str_equal);
+    g_autoptr(GHashTable) shards = g_hash_table_new(fmt_hash_text, g_str_equal);
     cJSON_ArrayForEach(entry, weight_map)
     {
         const char *shard = cJSON_GetStringValue(entry);
@@ -400,7 +402,7 @@ fmt_checkpoint_open(const char *folder, GError **error)
     cp->maps = g_ptr_array_new_with_free_func((GDestroyNotify) g_mapped_file_unref);
     cp->strings = g_string_chunk_new(4096);
     cp->tensors = g_ptr_array_new_with_free_func(g_free);
-    cp->by_name = g_hash_table_new(g_str_hash, g_str_equal);
+    cp->by_name = g_hash_table_new(fmt_hash_text, g_str_equal);
 
     g_autofree char *single = g_build_filename(folder, "model.safetensors", NULL);
     g_autofree char *index = g_build_filename(folder, "model.safetensors.index.json", NULL);

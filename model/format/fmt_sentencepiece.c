@@ -73,6 +73,10 @@ add_piece(loader *l, guint id, char *text, gsize size, float score, guint64 type
         g_hash_table_add(l->model->silent, (char *) spelling);
         return TRUE;
     case USER_DEFINED:
+        if (l->model->user_tokens->len >= FMT_MAX_ADDED)
+            return refuse_piece(l, FMT_ERROR_LIMIT, id, ".type",
+                                "at most " G_STRINGIFY(FMT_MAX_ADDED) " user-defined pieces",
+                                "more", error);
         if (!l->model->user)
             l->model->user = fmt_matcher_new();
         token = g_new0(fmt_added_token, 1);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fmt_file.h"
+#include "fmt_hash.h"
 #include "fmt_utf8.h"
 
 /* LLaMA-3 has such a tokenizer.model, which says the same as its tokenizer.json. */
@@ -60,7 +61,7 @@ fmt_tokenizer_new(const char *path)
     g_atomic_ref_count_init(&tok->refs);
     tok->path = g_strdup(path);
     tok->pieces = g_ptr_array_new_with_free_func(g_free);
-    tok->ids = g_hash_table_new(g_str_hash, g_str_equal);
+    tok->ids = g_hash_table_new(fmt_hash_text, g_str_equal);
     tok->added = g_ptr_array_new_with_free_func(free_added);
     tok->added_by_id = g_hash_table_new(NULL, NULL);
     tok->raw = fmt_matcher_new();
@@ -131,12 +132,16 @@ fmt_tokenizer_add_token(fmt_tokenizer *tok, const char *where, fmt_added_token *
                         GError **error)
 {
     gint64 id = fmt_tokenizer_id(tok, token->content);
-    gboolean ok = TRUE;
-
-    /* an added token may be in the vocabulary as well, under the same id */
-    if (id != (gint64) token->id)
-        ok = fmt_tokenizer_add_piece(tok, where, token->content, token->id, error);
     fmt_added_token *known = g_hash_table_lookup(tok->added_by_id, GUINT_TO_POINTER(token->id));
+    gboolean ok = known || tok->added->len < FMT_MAX_ADDED;
+
+    if (!ok)
+        g_set_error(error, FMT_ERROR, FMT_ERROR_LIMIT,
+                    "%s: %s: expected at most %d added tokens, found more", tok->path, where,
+                    FMT_MAX_ADDED);
+    /* an added token may be in the vocabulary as well, under the same id */
+    else if (id != (gint64) token->id)
+        ok = fmt_tokenizer_add_piece(tok, where, token->content, token->id, error);
     if (ok && known) {
         char *content = known->content;
         *known = *token;

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "fmt_hash.h"
+
 /* The tokens that have a role. */
 static const char *const roles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                     "pad_token", "cls_token", "mask_token"};
@@ -213,7 +215,7 @@ fmt_tokenizer_read_config(fmt_tokenizer *tok, const char *folder, fmt_llama_conf
                           GError **error)
 {
     g_autoptr(fmt_json) json = NULL, added = NULL, map = NULL;
-    g_autoptr(GHashTable) names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) names = g_hash_table_new_full(fmt_hash_text, g_str_equal, g_free, NULL);
 
     if (!load_optional(folder, "tokenizer_config.json", &json, error))
         return FALSE;

@@ -4,7 +4,6 @@
 #include "fmt_tokenizer_json.h"
 
 #define MAX_TOKENIZER_BYTES ((gsize) 128 << 20)
-#define MAX_ADDED 65536
 
 gboolean
 fmt_loader_refuse(const fmt_loader *l, fmt_error code, const char *where, const char *expected,
@@ -244,9 +243,9 @@ read_added(fmt_loader *l, GError **error)
 
     if (!fmt_json_get_array(l->json, "added_tokens", FMT_OPTIONAL, &list, error))
         return FALSE;
-    if (cJSON_GetArraySize(list) > MAX_ADDED)
+    if (cJSON_GetArraySize(list) > FMT_MAX_ADDED)
         return fmt_json_refuse(l->json, "added_tokens",
-                               "an array of at most " G_STRINGIFY(MAX_ADDED), error);
+                               "an array of at most " G_STRINGIFY(FMT_MAX_ADDED), error);
     cJSON_ArrayForEach(item, list)
     {
         g_autofree char *at = g_strdup_printf("added_tokens[%u]", i++);

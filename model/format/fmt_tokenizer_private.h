@@ -11,6 +11,9 @@
 #include "fmt_tokenizer.h"
 
 #define FMT_MAX_TOKENS (1u << 22)
+/* Added tokens, and user-defined pieces: each place of a text is compared with all of them that
+ * have its first byte. */
+#define FMT_MAX_ADDED 65536
 #define FMT_NO_ID G_MAXUINT32
 
 typedef struct {
@@ -52,7 +55,7 @@ gboolean fmt_tokenizer_parse_id(const cJSON *value, guint32 *id);
 gboolean fmt_tokenizer_add_piece(fmt_tokenizer *tok, const char *where, const char *spelling,
                                  guint64 id, GError **error);
 /* Takes token (g_new, content g_malloc) in every case. The flags of one that is there already
- * become those of token. */
+ * become those of token; more than FMT_MAX_ADDED are an error. */
 gboolean fmt_tokenizer_add_token(fmt_tokenizer *tok, const char *where, fmt_added_token *token,
                                  GError **error);
 /* After the last token: prepares the search for them. */

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <sys/stat.h>
+#include <time.h>
 
 static fmt_json *
 parse(const char *text, GError **error)
@@ -110,6 +111,34 @@ test_values(void)
         text[i] = '0';
     g_assert_null(parse(text, &error));
     assert_error_says(&error, FMT_ERROR_LIMIT, "values", NULL);
+}
+
+/* Keys that were made to have one hash under GLib's g_str_hash: "aB" and "b!" in every mixture. */
+static void
+test_colliding_keys(void)
+{
+    enum { BLOCKS = 17 };
+    for (guint twice = 0; twice < 2; twice++) {
+        g_autoptr(GError) error = NULL;
+        GString *text = g_string_new("{");
+        for (guint i = 0; i < 1u << BLOCKS; i++) {
+            g_string_append(text, i ? ",\"" : "\"");
+            for (guint bit = 0; bit < BLOCKS; bit++)
+                g_string_append(text, i >> bit & 1 ? "aB" : "b!");
+            g_string_append(text, "\":0");
+        }
+        if (twice)
+            g_string_append(text, ",\"x\":0,\"x\":1");
+        g_string_append_c(text, '}');
+        clock_t start = clock(); /* the machine may be busy */
+        g_autoptr(fmt_json) json = parse(text->str, &error);
+        g_assert_cmpfloat((double) (clock() - start) / CLOCKS_PER_SEC, <, 20);
+        if (twice)
+            assert_error_says(&error, FMT_ERROR_SYNTAX, "\"x\" twice", NULL);
+        else
+            g_assert_no_error(error);
+        g_string_free(text, TRUE);
+    }
 }
 
 static void
@@ -294,6 +323,7 @@ main(int argc, char **argv)
     g_test_add_func("/json/refused/depth", test_depth);
     g_test_add_func("/json/refused/values", test_values);
     g_test_add_func("/json/escaped-backslash", test_escaped_backslash);
+    g_test_add_func("/json/colliding-keys", test_colliding_keys);
     g_test_add_func("/json/files", test_files);
     g_test_add_func("/json/get/uint", test_uint);
     g_test_add_func("/json/get/others", test_others);

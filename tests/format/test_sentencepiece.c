@@ -335,6 +335,26 @@ test_bad_tail(gconstpointer p)
     assert_error_says(&error, (int) bad->code, "tokenizer.model", bad->says, NULL);
 }
 
+static void
+test_many_user_pieces(void)
+{
+    g_auto(temp_folder) dir = {NULL};
+    g_autoptr(GError) error = NULL;
+    gsize size;
+    g_autofree char *data = model_data(&size);
+    GString *all = g_string_new_len(data, (gssize) size);
+
+    /* field 1: a piece of 10 bytes, its text of 6 and its type 4 */
+    for (guint i = 0; i <= 65536; i++)
+        g_string_append_printf(all, "\x0a\x0a\x0a\x06~%05x\x18\x04", i);
+    temp_folder_init(&dir);
+    temp_folder_write(&dir, "tokenizer.model", all->str, all->len);
+    g_string_free(all, TRUE);
+    g_assert_null(fmt_tokenizer_open(dir.path, &error));
+    assert_error_says(&error, FMT_ERROR_LIMIT, "tokenizer.model",
+                      "at most 65536 user-defined pieces", NULL);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -350,5 +370,6 @@ main(int argc, char **argv)
         g_autofree char *name = g_strdup_printf("/sentencepiece/refused/%s", bad_tails[i].name);
         g_test_add_data_func(name, &bad_tails[i], test_bad_tail);
     }
+    g_test_add_func("/sentencepiece/many-user-pieces", test_many_user_pieces);
     return g_test_run();
 }

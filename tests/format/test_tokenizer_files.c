@@ -296,6 +296,25 @@ test_config(void)
     g_assert_cmpmem(ids->data, ids->len * 4, expected, 12);
 }
 
+/* Those of one file and of another count together. */
+static void
+test_many_added(void)
+{
+    g_auto(temp_folder) dir = {NULL};
+    g_autoptr(GError) error = NULL;
+    GString *config = g_string_new("{\"added_tokens_decoder\":{");
+    temp_folder_init(&dir);
+    write_tokenizer(&dir, "added_tokens", "[{\"id\":950,\"content\":\"<x>\"}]");
+    for (guint i = 0; i < 65536; i++)
+        g_string_append_printf(config, "%s\"%u\":{\"content\":\"<%u>\"}", i ? "," : "", 1000 + i,
+                               i);
+    g_string_append(config, "}}");
+    g_assert_null(open_with_config(&dir, config->str, &error));
+    assert_error_says(&error, FMT_ERROR_LIMIT, "tokenizer_config.json",
+                      "added_tokens_decoder[\"66535\"]", "at most 65536 added tokens", NULL);
+    g_string_free(config, TRUE);
+}
+
 /* Patterns that need exponential time, or a look at everything at every place, end in an error. */
 static void
 test_slow_pattern(void)
@@ -423,6 +442,7 @@ main(int argc, char **argv)
     }
     g_test_add_func("/tokenizer-files/places", test_places);
     g_test_add_func("/tokenizer-files/config", test_config);
+    g_test_add_func("/tokenizer-files/many-added", test_many_added);
     g_test_add_func("/tokenizer-files/slow-pattern", test_slow_pattern);
     g_test_add_func("/tokenizer-files/growing-normalizer", test_growing_normalizer);
     g_test_add_func("/tokenizer-files/mutations", test_mutations);
