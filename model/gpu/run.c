@@ -59,8 +59,9 @@ gpu_cmd_run_pausing(gpu_cmd *cmd, gpu_pause_fn pause, void *user, GCancellable *
     if (cmd->runs++ > 0 && seconds > 1e-3)
         cmd->flops_per_s = CLAMP((cmd->flops_per_s + total / seconds) / 2, cmd->flops_per_s / 4,
                                  cmd->flops_per_s * 4);
-    /* Short runs are mostly dispatches: they say nothing about others. */
-    if (seconds > slice_s)
+    /* Short runs are mostly dispatches, and a small one that takes long has compiled: they say
+     * nothing about others. Of a whole slice a first run counts: many commands have no other. */
+    if (seconds > slice_s && total >= gpu_device_slice_flops(dev))
         g_atomic_int_set(&dev->measured_mflops, (int) CLAMP(total / seconds * 1e-6, 1, G_MAXINT));
     return cmd->pieces->len == 0 || gpu_timer_collect(cmd, error);
 }

@@ -140,10 +140,18 @@ test_random(void)
     test_gpu_check();
 }
 
+/* As if nothing was measured before: the slices are those of the rate that is assumed. */
+static void
+forget_rate(gpu_device *dev)
+{
+    g_atomic_int_set(&dev->measured_mflops, 0);
+}
+
 static void
 test_slices(void)
 {
     g_autoptr(GError) error = NULL;
+    forget_rate(test_gpu());
     double slice = gpu_device_default_rate(test_gpu()) * gpu_device_slice_s(test_gpu());
     g_autoptr(gpu_buf) x = new_ramp(test_gpu(), 1024, GPU_MEM_DEVICE, "x");
     g_autoptr(gpu_cmd) cmd = new_cmd(test_gpu(), "slices");
@@ -214,6 +222,7 @@ test_cancel(void)
     enum { N = 1 << 18, STEPS = 64 };
     g_autoptr(GError) error = NULL;
     g_autoptr(GCancellable) cancel = g_cancellable_new();
+    forget_rate(test_gpu());
     double slice = gpu_device_default_rate(test_gpu()) * gpu_device_slice_s(test_gpu());
     g_autoptr(gpu_buf) x = new_buf(test_gpu(), 4 * N, GPU_MEM_DEVICE, "x");
     g_autoptr(gpu_buf) seen = new_buf(test_gpu(), 4, GPU_MEM_READBACK, "seen");

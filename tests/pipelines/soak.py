@@ -72,6 +72,7 @@ class Stream:
             "rtspsrc location=%s%d protocols=tcp latency=500 ! rtpjpegdepay name=depay ! jpegdec ! "
             "fusionvqa name=%s %s ! fakesink name=sink sync=false" % (
                 address, number, self.name, 'model="%s"' % model if model else ""))
+        self.pipeline.set_property("auto-flush-bus", False)  # what is told until it has stopped counts
         self.vqa = self.pipeline.get_by_name(self.name)
         self.vqa.set_property("prompt", " || ".join(QUESTIONS))
         depay, sink = self.pipeline.get_by_name("depay"), self.pipeline.get_by_name("sink")
@@ -176,8 +177,10 @@ class Soak:
         self.came = [(s.came, s.left, s.stats()["frames"]) for s in self.streams]
         for s in self.streams:
             s.pipeline.set_state(Gst.State.NULL)
-        while GLib.main_context_default().iteration(False):  # the last messages
-            pass
+        for s in self.streams:  # the last answers, told when the loop had ended
+            bus = s.pipeline.get_bus()
+            while message := bus.pop_filtered(Gst.MessageType.ELEMENT):
+                self.on_message(bus, message)
 
     def check_plays(self, _folder):
         assert not self.errors, "\n".join(self.errors)
@@ -255,7 +258,9 @@ class Soak:
             assert n["pending"] == 0 and n["failed"] == 0, (s.name, n)
             assert n["chosen"] == n["submitted"] + n["skipped"], (s.name, n)
             assert n["asked"] == n["answered"] + n["failed"] + n["cancelled"], (s.name, n)
-            assert n["asked"] == len(QUESTIONS) * n["submitted"], (s.name, n)
+            # A frame that was submitted just before the stop may have questions that were not asked any more.
+            unasked = len(QUESTIONS) * n["submitted"] - n["asked"]
+            assert 0 <= unasked <= len(QUESTIONS), (s.name, n)
             assert s.messages <= n["answered"] <= s.messages + len(QUESTIONS), (s.name, n, s.messages)
             # One frame a second is chosen, by running time.
             assert abs(n["chosen"] - n["frames"] / FPS) <= 2 + 0.02 * n["chosen"], (s.name, n)

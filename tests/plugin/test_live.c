@@ -53,6 +53,7 @@ keeps_30_fps(void)
     g_autoptr(GstBus) bus = gst_element_get_bus(pipeline);
     probe(q, "sink", on_in, &t);
     probe(q, "src", on_out, &t);
+    gint64 begin = g_get_monotonic_time();
     gst_element_set_state(pipeline, GST_STATE_PLAYING);
     GstMessage *m =
         gst_bus_timed_pop_filtered(bus, 20 * GST_SECOND, GST_MESSAGE_EOS | GST_MESSAGE_ERROR);
@@ -61,16 +62,18 @@ keeps_30_fps(void)
     double fps = (t.frames - 1) / ((t.last - t.first) / 1e6);
     guint64 chosen = stat_of(q, "chosen"), skipped = stat_of(q, "skipped");
     guint64 submitted = stat_of(q, "submitted");
+    guint64 fit = (g_get_monotonic_time() - begin) / (500 * G_TIME_SPAN_MILLISECOND);
     g_test_message("%.2f fps, longest hold %.1f ms, chosen %d, skipped %d, submitted %d", fps,
                    t.worst_hold / 1e3, (int) chosen, (int) skipped, (int) submitted);
     g_assert_cmpuint(t.frames, ==, 91);
-    g_assert_cmpfloat(fps, >, 29);
-    /* half an answer's time: far more than passing a frame on needs, even on a busy machine */
-    g_assert_cmpint(t.worst_hold, <, 250 * G_TIME_SPAN_MILLISECOND);
+    /* A busy machine takes from both; a stream that waits for its answers has about 5 fps, and
+     * holds frames for an answer's time. */
+    g_assert_cmpfloat(fps, >, 20);
+    g_assert_cmpint(t.worst_hold, <, 450 * G_TIME_SPAN_MILLISECOND);
     g_assert_cmpuint(chosen, >=, 29);
     /* about six answers fit in three seconds; one frame may still wait for its turn */
     g_assert_cmpuint(submitted, >=, 4);
-    g_assert_cmpuint(submitted, <=, 8);
+    g_assert_cmpuint(submitted, <=, fit + 2);
     g_assert_cmpuint(skipped, >=, 15);
     g_assert_cmpuint(chosen - skipped - submitted, <=, 1);
     gst_element_set_state(pipeline, GST_STATE_NULL);
@@ -123,12 +126,12 @@ static void
 frames_pass_while_loading(void)
 {
     Vqa v;
-    fake.load_ms = 200;
+    fake.load_ms = 2000;
     vqa_start(&v, TRUE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
     gint64 begin = g_get_monotonic_time();
     for (guint i = 0; i < 5; i++)
         assert_answers(frame_through(&v, i, i * 100), "");
-    g_assert_cmpint(g_get_monotonic_time() - begin, <, 150 * G_TIME_SPAN_MILLISECOND);
+    g_assert_cmpint(g_get_monotonic_time() - begin, <, G_TIME_SPAN_SECOND);
     /* the newest of them is asked about as soon as the model is there */
     wait_stat(v.element, "answered", 1);
     assert_answers(frame_through(&v, 9, 900), "q@4");
@@ -141,7 +144,7 @@ ask_survives_skipping(void)
 {
     Vqa v;
     guint64 id = 0;
-    fake.answer_ms = 60;
+    fake.answer_ms = 1000; /* all below is said while the first one is on its way */
     vqa_start(&v, TRUE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
     gst_buffer_unref(frame_through(&v, 1, 0));
     wait_stat(v.element, "asked", 1);
@@ -196,10 +199,12 @@ warnings_once_a_second(void)
     Vqa v;
     fake.fail = 1000;
     vqa_start(&v, FALSE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
+    gint64 begin = g_get_monotonic_time();
     for (guint i = 0; i < 50; i++)
         assert_answers(frame_through(&v, i, i * 100), "");
     g_assert_cmpuint(stat_of(v.element, "failed"), ==, 50);
-    /* what the first warning does not count yet is told together a second later */
+    guint seconds = (g_get_monotonic_time() - begin) / G_TIME_SPAN_SECOND;
+    /* what the warnings so far do not count is told together, a second after the last of them */
     guint64 failed = 0;
     guint n = 0;
     while (failed < 50) {
@@ -211,7 +216,7 @@ warnings_once_a_second(void)
         n++;
     }
     g_assert_cmpuint(failed, ==, 50);
-    g_assert_cmpuint(n, <=, 2);
+    g_assert_cmpuint(n, <=, 2 + seconds);
     g_assert_cmpuint(count_messages(v.bus, GST_MESSAGE_WARNING), ==, 0);
     /* and the stream recovers */
     fake.fail = 0;
@@ -239,9 +244,11 @@ qos_once_a_second(void)
     vqa_start(&v, TRUE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
     gst_buffer_unref(frame_through(&v, 0, 0));
     wait_stat(v.element, "asked", 1);
+    gint64 begin = g_get_monotonic_time();
     for (guint i = 1; i < 30; i++)
         gst_buffer_unref(frame_through(&v, i, i * 100));
     g_assert_cmpuint(stat_of(v.element, "skipped"), ==, 28);
+    guint seconds = (g_get_monotonic_time() - begin) / G_TIME_SPAN_SECOND;
     guint64 processed = 0, dropped = 0;
     guint n = 0;
     while (dropped < 28) {
@@ -253,7 +260,7 @@ qos_once_a_second(void)
         n++;
     }
     g_assert_true(processed == 1 && dropped == 28);
-    g_assert_cmpuint(n, <=, 2);
+    g_assert_cmpuint(n, <=, 2 + seconds);
     g_assert_cmpuint(count_messages(v.bus, GST_MESSAGE_QOS), ==, 0);
     vqa_end(&v);
 }
@@ -503,7 +510,8 @@ stopped_by_a_lasting_alert(void)
         gst_element_get_state(v.element, &state, NULL, 0);
     }
     g_assert_cmpint(state, ==, GST_STATE_NULL);
-    g_usleep(50000); /* the worker comes back from the handler */
+    for (guint k = 0; fake_frames_alive() && k < 1000; k++)
+        g_usleep(5000); /* the worker comes back from the handler */
     gst_bus_set_sync_handler(v.bus, NULL, NULL, NULL);
     vqa_end(&v);
 }
@@ -541,6 +549,15 @@ states_20_times(void)
     fake_reset();
 }
 
+/* All counters at one moment; those that are waited for change between two calls of stat_of. */
+static guint64
+count_in(const GstStructure *stats, const char *name)
+{
+    guint64 value = 0;
+    g_assert_true(gst_structure_get_uint64(stats, name, &value));
+    return value;
+}
+
 static void
 stats_add_up(void)
 {
@@ -559,15 +576,20 @@ stats_add_up(void)
             gst_harness_push_event(v.h, gst_event_new_segment(&segment));
         }
     }
-    for (guint i = 0; i < 500 && stat_of(v.element, "pending"); i++)
+    g_autoptr(GstStructure) s = NULL;
+    for (guint i = 0; i < 1000; i++) {
+        g_clear_pointer(&s, gst_structure_free);
+        g_object_get(v.element, "stats", &s, NULL);
+        if (count_in(s, "chosen") == count_in(s, "skipped") + count_in(s, "submitted") &&
+            count_in(s, "pending") == 0)
+            break;
         g_usleep(5000);
-    g_usleep(50000);
-    guint64 skipped = stat_of(v.element, "skipped"), submitted = stat_of(v.element, "submitted");
-    g_assert_cmpuint(stat_of(v.element, "frames"), ==, 60);
-    g_assert_cmpuint(stat_of(v.element, "chosen"), ==, skipped + submitted);
-    g_assert_cmpuint(stat_of(v.element, "failed"), ==, 3);
-    g_assert_cmpuint(stat_of(v.element, "asked"), ==,
-                     stat_of(v.element, "answered") + 3 + stat_of(v.element, "cancelled"));
+    }
+    g_assert_cmpuint(count_in(s, "frames"), ==, 60);
+    g_assert_cmpuint(count_in(s, "chosen"), ==, count_in(s, "skipped") + count_in(s, "submitted"));
+    g_assert_cmpuint(count_in(s, "failed"), ==, 3);
+    g_assert_cmpuint(count_in(s, "asked"), ==,
+                     count_in(s, "answered") + 3 + count_in(s, "cancelled"));
     vqa_end(&v);
 }
 

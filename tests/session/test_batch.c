@@ -99,7 +99,7 @@ test_order(fixture *f, gconstpointer data)
     for (int i = 0; i < 4; i++)
         ids[i] = ask_for(s, 1, tokens[i], true, a);
     ask_for(free_one, 2, 5, false, other);
-    fake_net_set_decode_us(2000);
+    fake_net_set_decode_us(20000); /* the first takes 0.8 s, the free one 0.1 s */
     fake_net_hold(false);
     answers_wait(other, 1); /* waits for nobody */
     g_assert_cmpuint(a->final->len, ==, 0);
@@ -184,7 +184,7 @@ test_newcomer(fixture *f, gconstpointer data)
     g.max_new_tokens = 1500;
     const fusion_request_options o = {.generation = &g};
     fake_net_set_logits(alphabet, NULL);
-    fake_net_set_decode_us(2000);
+    fake_net_set_decode_us(10000);
     for (int i = 0; i < 40; i++)
         fusion_session_ask(greedy, frame, q, &o, answers_take, a, NULL, NULL);
     fake_net_wait_prefills(7);

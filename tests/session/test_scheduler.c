@@ -184,9 +184,10 @@ test_cancel_queued_during_decode(fixture *f, gconstpointer data)
     g.max_new_tokens = 1500;
     fake_net_set_logits(endless, NULL);
     fake_net_set_decode_us(5000);
-    ask(busy, 1, "Long?", &(fusion_request_options){.generation = &g}, a);
+    const fusion_request_options o = {.generation = &g};
+    ask(busy, 1, "Long?", &o, a);
     fake_net_wait_prefills(1);
-    ask(s, 2, "Queued?", NULL, b);
+    ask(s, 2, "Queued?", &o, b); /* as long: if it has begun, it has not ended */
     fusion_session_free(s);
     g_assert_cmpuint(count_cancelled(b), ==, 1);
     g_assert_cmpuint(a->final->len, ==, 0); /* 7.5 s of answer are not over */
