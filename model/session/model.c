@@ -16,8 +16,8 @@ static struct {
     GMutex lock;    /* what follows, and every handle's step to 0 references */
     GPtrArray *cores;
     GPtrArray *closing; /* cores without handles whose memory is not free yet */
-    GCond closed;
-    guint64 last_id; /* of answers, which are unique in the process */
+    GCond closed;       /* one was freed, or `leaving` of a core is less */
+    guint64 last_id;    /* of answers, which are unique in the process */
 } registry;
 
 uint64_t
@@ -504,6 +504,9 @@ core_close(core *c)
     if (registry.closing->len == 0)
         g_clear_pointer(&registry.closing, g_ptr_array_unref);
     g_cond_broadcast(&registry.closed);
+    /* Who let an earlier handle go may not be done with the core. */
+    while (c->leaving > 0)
+        g_cond_wait(&registry.closed, &registry.lock);
     g_mutex_unlock(&registry.lock);
     core_free(c);
 }
@@ -536,6 +539,7 @@ fusion_model_unref(fusion_model *model)
             registry.closing = g_ptr_array_new();
         g_ptr_array_add(registry.closing, c);
     } else {
+        c->leaving++; /* keeps the core until the watchers are off */
         handle_left(c);
     }
     g_mutex_unlock(&registry.lock);
@@ -556,6 +560,10 @@ fusion_model_unref(fusion_model *model)
             if (found)
                 fusion_model_unwatch(model, id);
         }
+        g_mutex_lock(&registry.lock);
+        c->leaving--;
+        g_cond_broadcast(&registry.closed);
+        g_mutex_unlock(&registry.lock);
     }
     g_free(model);
 }

@@ -114,6 +114,7 @@ struct core {
     uint32_t *latent_tokens;
     GThread *thread;
     GPtrArray *handles; /* fusion_model, not owned; under the registry's lock */
+    uint32_t leaving;   /* handles that are gone but for their watchers; likewise */
 
     GMutex lock;
     GCond cond; /* (L) anything changed */

@@ -670,6 +670,75 @@ test_opened_while_closing(void)
     tiny_model_remove(folder);
 }
 
+typedef struct {
+    fusion_model *first, *last;
+    gint hears, go_on, closed;
+} leavers;
+
+static void
+hears_until_told(fusion_model *model, fusion_model_state state, double fraction,
+                 const GError *error, void *user)
+{
+    leavers *l = user;
+    g_atomic_int_set(&l->hears, 1);
+    while (!g_atomic_int_get(&l->go_on))
+        g_usleep(1000);
+}
+
+static gpointer
+watch_first(gpointer user)
+{
+    leavers *l = user;
+    fusion_model_watch(l->first, hears_until_told, l);
+    return NULL;
+}
+
+static gpointer
+close_last(gpointer user)
+{
+    leavers *l = user;
+    fusion_model_unref(l->last);
+    g_atomic_int_set(&l->closed, 1);
+    return NULL;
+}
+
+static uint32_t
+want_context(core *c)
+{
+    g_mutex_lock(&c->lock);
+    uint32_t want = c->want_context;
+    g_mutex_unlock(&c->lock);
+    return want;
+}
+
+/* Who closes the last handle leaves the model to who takes the watchers of another one off. */
+static void
+test_closed_while_leaving(void)
+{
+    fake_net_reset();
+    char *folder = tiny_model_make(NULL);
+    leavers l = {.first = open_ready(folder),
+                 .last = open_with(&(fusion_model_options){.folder = folder, .max_context = 512})};
+    core *c = l.last->core;
+    g_assert_true(l.first != l.last && l.first->core == c);
+    GThread *watching = g_thread_new("watch", watch_first, &l);
+    while (!g_atomic_int_get(&l.hears))
+        g_usleep(1000);
+    GThread *leaving = g_thread_new("leave", close_it, l.first);
+    while (want_context(c) != 512) /* the first's is not counted any more */
+        g_usleep(1000);
+    GThread *closing = g_thread_new("close", close_last, &l);
+    while (fake_net_get_counts().devices > 0)
+        g_usleep(1000);
+    g_usleep(100000); /* next it would free what `leaving` waits in */
+    g_assert_false(g_atomic_int_get(&l.closed));
+    g_atomic_int_set(&l.go_on, 1);
+    g_thread_join(watching);
+    g_thread_join(leaving);
+    g_thread_join(closing);
+    tiny_model_remove(folder);
+}
+
 static void
 test_generation_of_the_model(void)
 {
@@ -742,6 +811,7 @@ main(int argc, char **argv)
     g_test_add_func("/model/opened-by-answer", test_opened_by_answer);
     g_test_add_func("/model/opened-while-lost", test_opened_while_lost);
     g_test_add_func("/model/opened-while-closing", test_opened_while_closing);
+    g_test_add_func("/model/closed-while-leaving", test_closed_while_leaving);
     g_test_add_func("/model/generation-config", test_generation_of_the_model);
     g_test_add_func("/model/default", test_default_model);
     g_test_add_func("/model/devices", test_devices);
