@@ -27,7 +27,8 @@ typedef enum {
     FUSION_ERROR_DEVICE_LOST, /* the device was lost; the model recreates it with back-off by itself */
     FUSION_ERROR_MEMORY,      /* does not fit: the message says needs, has, and what to try */
     FUSION_ERROR_ARGUMENT,    /* a value out of range, an unknown key */
-    FUSION_ERROR_TOO_LONG,    /* the request does not fit max-context, or a choice has over 256 tokens */
+    FUSION_ERROR_TOO_LONG,    /* the request does not fit max-context, a choice has over 256 tokens, or a text
+                                 over FUSION_MAX_TEXT bytes */
     FUSION_ERROR_CANCELLED,   /* cancelled, flushed or the session closed */
     FUSION_ERROR_FAILED,
 } fusion_error;
@@ -119,9 +120,14 @@ void fusion_generation_clear(fusion_generation *g);
 
 /* ---- questions ---------------------------------------------------------------------------- */
 
+/* Of one question; each is scored by itself. */
+#define FUSION_MAX_CHOICES 256
+/* Bytes of a question, a choice, a system prompt, or an earlier question or answer. */
+#define FUSION_MAX_TEXT 65536
+
 typedef struct {
     char *text;
-    char **choices; /* NULL-terminated, or NULL: free answer */
+    char **choices; /* NULL-terminated, at most FUSION_MAX_CHOICES, or NULL: free answer */
 } fusion_question;
 
 /* "Is the gate open? [yes|no] || How many people?": array of fusion_question* (free function set). Empty
@@ -219,10 +225,11 @@ typedef struct {
     void *tap_user;
 } fusion_request_options;
 
-/* Asks. Refused (0 and an error) when the question is empty, an option is out of range, the model failed, or
- * its device is lost and not yet back; accepted: the answer's id (> 0, unique in the process), and fn will be called. All is copied; the frame
- * is referenced. A model that is still loading keeps the request until it is ready. `destroy` frees user
- * after the last call. */
+/* Asks. Refused (0 and an error) when the question is empty, an option is out of range, there are more than
+ * FUSION_MAX_CHOICES choices, a text is longer than FUSION_MAX_TEXT bytes, the model failed, or its device is
+ * lost and not yet back; accepted: the answer's id (> 0, unique in the process), and fn will be called. All is
+ * copied; the frame is referenced. A model that is still loading keeps the request until it is ready. `destroy`
+ * frees user after the last call. */
 uint64_t fusion_session_ask(fusion_session *session, fusion_frame *frame, const fusion_question *question,
                             const fusion_request_options *options, fusion_answer_fn fn, void *user,
                             GDestroyNotify destroy, GError **error);

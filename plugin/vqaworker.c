@@ -142,6 +142,8 @@ ask_one(GstFusionVqa *self, VqaJob *job, VqaQuestion *question, const VqaDetecti
         self->counters.failed++;
         const char *why = error ? error->message : "the question was refused";
         vqa_report_failure(self, why);
+        if (g_error_matches(error, FUSION_ERROR, FUSION_ERROR_TOO_LONG))
+            vqa_turns_drop_oldest(turns_of(self, question)); /* as in deliver() */
         close_questions(self, job, 1);
         question->ended = TRUE;
         g_mutex_unlock(&self->lock);

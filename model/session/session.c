@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "session_priv.h"
 
+#include <string.h>
+
 /* ---- sessions ----------------------------------------------------------------------------- */
 
 fusion_session *
@@ -88,6 +90,39 @@ is_blank(const char *text)
     return true;
 }
 
+/* Here, and not where its tokens are counted: those of a whole book would take the scheduler's time
+ * first. */
+static bool
+check_length(const fusion_session *s, const char *what, const char *text, GError **error)
+{
+    size_t bytes = text ? strlen(text) : 0;
+    if (bytes <= FUSION_MAX_TEXT)
+        return true;
+    g_set_error(error, FUSION_ERROR, FUSION_ERROR_TOO_LONG,
+                "%s: %s: expected at most %d bytes of text, found %zu: shorten it", s->name, what,
+                FUSION_MAX_TEXT, bytes);
+    return false;
+}
+
+static bool
+check_lengths(const fusion_session *s, const fusion_question *question,
+              const fusion_request_options *o, GError **error)
+{
+    if (!check_length(s, "the question", question->text, error) ||
+        !check_length(s, "the system prompt", o->system_prompt, error))
+        return false;
+    for (char **choice = question->choices; choice && *choice; choice++) {
+        if (!check_length(s, "a choice", *choice, error))
+            return false;
+    }
+    for (uint32_t i = 0; i < 2 * o->n_turns; i++) {
+        if (!check_length(s, i % 2 ? "an earlier answer" : "an earlier question", o->turns[i],
+                          error))
+            return false;
+    }
+    return true;
+}
+
 static bool
 check_request(fusion_session *s, const fusion_question *question, const fusion_request_options *o,
               GError **error)
@@ -110,6 +145,16 @@ check_request(fusion_session *s, const fusion_question *question, const fusion_r
         g_set_error(error, FUSION_ERROR, FUSION_ERROR_ARGUMENT, "%s: %s", s->name, wrong);
         return false;
     }
+    guint n_choices = question->choices ? g_strv_length(question->choices) : 0;
+    if (n_choices > FUSION_MAX_CHOICES) {
+        g_set_error(error, FUSION_ERROR, FUSION_ERROR_ARGUMENT,
+                    "%s: choices: expected at most %d, found %u: ask for a free answer, or offer "
+                    "fewer",
+                    s->name, FUSION_MAX_CHOICES, n_choices);
+        return false;
+    }
+    if (!check_lengths(s, question, o, error))
+        return false;
     if (o->vision_grid > config->vision.grid) {
         g_set_error(error, FUSION_ERROR, FUSION_ERROR_ARGUMENT,
                     "%s: vision grid: expected 0 (the encoder's own) or 1 to %u, found %u", s->name,

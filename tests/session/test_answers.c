@@ -343,6 +343,58 @@ test_refused(fixture *f, gconstpointer data)
     g_assert_cmpuint(f->answers->final->len, ==, 0);
 }
 
+static void
+too_long_to_ask(fixture *f, const char *question, const char *const *choices,
+                const fusion_request_options *o, const char *says)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(fusion_frame) frame = frame_of(1);
+    g_autoptr(fusion_question) q = fusion_question_new(question, choices);
+    g_assert_cmpuint(
+        fusion_session_ask(f->session, frame, q, o, answers_take, f->answers, NULL, &error), ==, 0);
+    g_assert_error(error, FUSION_ERROR, FUSION_ERROR_TOO_LONG);
+    g_assert_nonnull(strstr(error->message, says));
+    g_assert_nonnull(strstr(error->message, "at most 65536 bytes of text, found 65537"));
+}
+
+/* Before anything of it is cut into tokens. */
+static void
+test_refused_lengths(fixture *f, gconstpointer data)
+{
+    g_autofree char *text = g_strnfill(FUSION_MAX_TEXT + 1, 'a');
+    too_long_to_ask(f, text, NULL, NULL, "the question");
+    too_long_to_ask(f, "Q?", (const char *const[]){"a", text, NULL}, NULL, "a choice");
+    too_long_to_ask(f, "Q?", NULL, &(fusion_request_options){.system_prompt = text},
+                    "the system prompt");
+    const char *const asked[] = {text, "a"}, *const said[] = {"Q?", text};
+    too_long_to_ask(f, "Q?", NULL, &(fusion_request_options){.turns = asked, .n_turns = 1},
+                    "an earlier question");
+    too_long_to_ask(f, "Q?", NULL, &(fusion_request_options){.turns = said, .n_turns = 1},
+                    "an earlier answer");
+    g_assert_cmpuint(f->answers->final->len, ==, 0);
+
+    /* one that is accepted does not fit the context, which its answer says */
+    text[FUSION_MAX_TEXT] = '\0';
+    g_autoptr(fusion_question) q = fusion_question_new(text, NULL);
+    const fusion_answer *a = ask_wait(f->session, 1, q, NULL, f->answers);
+    g_assert_error(a->error, FUSION_ERROR, FUSION_ERROR_TOO_LONG);
+    g_assert_nonnull(strstr(a->error->message, "max-context"));
+}
+
+static void
+test_many_choices(fixture *f, gconstpointer data)
+{
+    const char *choices[FUSION_MAX_CHOICES + 2] = {NULL};
+    for (guint i = 0; i <= FUSION_MAX_CHOICES; i++)
+        choices[i] = i % 2 ? "y" : "n";
+    refused(f, "Q?", choices, NULL, "choices: expected at most 256, found 257");
+    choices[FUSION_MAX_CHOICES] = NULL;
+    g_autoptr(fusion_question) q = fusion_question_new("Q?", choices);
+    const fusion_answer *a = ask_wait(f->session, 1, q, NULL, f->answers);
+    g_assert_no_error(a->error);
+    g_assert_cmpuint(a->n_choices, ==, FUSION_MAX_CHOICES);
+}
+
 /* The fake's tokens are letters. A pasted text is no choice, though it fits max-context. */
 static void
 test_long_choice(fixture *f, gconstpointer data)
@@ -508,6 +560,8 @@ main(int argc, char **argv)
     ADD("/answer/choices", test_choices);
     ADD("/answer/impossible-choices", test_impossible_choices);
     ADD("/answer/refused", test_refused);
+    ADD("/answer/refused-lengths", test_refused_lengths);
+    ADD("/answer/many-choices", test_many_choices);
     ADD("/answer/too-long", test_too_long);
     ADD("/answer/long-choice", test_long_choice);
     ADD("/answer/context-ends-the-answer", test_context_ends_the_answer);

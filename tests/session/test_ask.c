@@ -47,7 +47,8 @@ run(const char *arguments)
     g_assert_no_error(error);
     g_assert_true(WIFEXITED(wait_status));
     r.status = WEXITSTATUS(wait_status);
-    g_test_message("%s -> %d", arguments, r.status);
+    g_autofree char *told = g_strescape(arguments, NULL);
+    g_test_message("%s -> %d", told, r.status);
     if (*r.err)
         g_test_message("%s", r.err);
     return r;
@@ -288,6 +289,78 @@ test_devices(void)
     result_clear(&r);
 }
 
+/* The loader looks for drivers where there are none. */
+static void
+test_no_device(void)
+{
+    static const char *const variables[] = {"VK_DRIVER_FILES", "VK_ICD_FILENAMES"};
+    g_autofree char *none = g_build_filename(folder, "none.json", NULL);
+    char *before[G_N_ELEMENTS(variables)];
+    for (size_t i = 0; i < G_N_ELEMENTS(variables); i++) {
+        before[i] = g_strdup(g_getenv(variables[i]));
+        g_setenv(variables[i], none, TRUE);
+    }
+    result r = run("--list-devices");
+    for (size_t i = 0; i < G_N_ELEMENTS(variables); i++) {
+        if (before[i])
+            g_setenv(variables[i], before[i], TRUE);
+        else
+            g_unsetenv(variables[i]);
+        g_free(before[i]);
+    }
+    g_assert_cmpint(r.status, ==, 1);
+    g_assert_cmpstr(r.out, ==, "");
+    g_assert_nonnull(strstr(r.err, "no Vulkan device found; install"));
+    result_clear(&r);
+}
+
+/* What is typed in UTF-8 is that in any locale; other bytes are no text in this one. */
+static void
+test_encodings(void)
+{
+    g_autofree char *before = g_strdup(g_getenv("LC_ALL"));
+    g_autofree char *path = g_build_filename(folder, "bytes.jsonl", NULL);
+    g_setenv("LC_ALL", "C", TRUE);
+
+    result r = run("--model|{model}|--json|--choices|groß,klein|{still}|Wie groß?");
+    g_assert_cmpint(r.status, ==, 0);
+    g_autoptr(GPtrArray) o = parse_lines(r.out);
+    g_assert_cmpuint(o->len, ==, 1);
+    g_assert_cmpstr(text_of(o->pdata[0], "question"), ==, "Wie groß?");
+    const cJSON *choices = cJSON_GetObjectItem(o->pdata[0], "choices");
+    g_assert_cmpstr(text_of(cJSON_GetArrayItem(choices, 0), "label"), ==, "groß");
+    result_clear(&r);
+
+    r = run("--model|{model}|{still}|Q?|Un caf\xe9?");
+    g_assert_cmpint(r.status, ==, 2);
+    g_assert_cmpstr(r.out, ==, "");
+    g_assert_nonnull(strstr(r.err, "QUESTION 2: expected text in UTF-8"));
+    result_clear(&r);
+    r = run("--model|{model}|--choices|caf\xe9,the|{still}|Q?");
+    g_assert_cmpint(r.status, ==, 2);
+    g_assert_nonnull(strstr(r.err, "--choices: expected text in UTF-8"));
+    result_clear(&r);
+
+    g_assert_true(g_file_set_contents(path,
+                                      "{\"file\": \"still.png\", \"question\": \"Un caf\xe9?\"}\n"
+                                      "{\"file\": \"still.png\", \"question\": \"Un café?\"}\n",
+                                      -1, NULL));
+    r = run("--model|{model}|--batch|{folder}/bytes.jsonl");
+    g_assert_cmpint(r.status, ==, 1);
+    g_autoptr(GPtrArray) lines = parse_lines(r.out);
+    g_assert_cmpuint(lines->len, ==, 2);
+    g_assert_nonnull(strstr(text_of(lines->pdata[0], "error"), "bytes.jsonl:1: expected UTF-8"));
+    g_assert_cmpstr(text_of(lines->pdata[1], "question"), ==, "Un café?");
+    g_assert_nonnull(text_of(lines->pdata[1], "result"));
+    result_clear(&r);
+
+    g_unlink(path);
+    if (before)
+        g_setenv("LC_ALL", before, TRUE);
+    else
+        g_unsetenv("LC_ALL");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -308,6 +381,8 @@ main(int argc, char **argv)
     g_test_add_func("/ask/failures", test_failures);
     g_test_add_func("/ask/two-processes", test_two_processes);
     g_test_add_func("/ask/devices", test_devices);
+    g_test_add_func("/ask/no-device", test_no_device);
+    g_test_add_func("/ask/encodings", test_encodings);
     int status = g_test_run();
     g_unlink(still);
     g_rmdir(folder);
