@@ -179,6 +179,22 @@ transform_ip(GstBaseTransform *base, GstBuffer *buffer)
     return GST_FLOW_OK;
 }
 
+/* Answers that rode on no frame come as an event. */
+static gboolean
+sink_event(GstBaseTransform *base, GstEvent *event)
+{
+    GstFusionPublish *self = GST_FUSION_PUBLISH(base);
+    const GstStructure *s = GST_EVENT_TYPE(event) == GST_EVENT_CUSTOM_DOWNSTREAM
+                                ? gst_event_get_structure(event)
+                                : NULL;
+    for (char **n = self->names; s && n && *n; n++) {
+        if (gst_structure_has_name(s, *n))
+            publish_records_in(self->seen, s, *n, GST_OBJECT_NAME(self), push_record,
+                               self->publisher);
+    }
+    return GST_BASE_TRANSFORM_CLASS(gst_fusion_publish_parent_class)->sink_event(base, event);
+}
+
 static gboolean
 publish(GstFusionPublish *self, const GstStructure *structure)
 {
@@ -450,6 +466,7 @@ gst_fusion_publish_class_init(GstFusionPublishClass *klass)
     base_class->start = start;
     base_class->stop = stop;
     base_class->transform_ip = transform_ip;
+    base_class->sink_event = sink_event;
     base_class->passthrough_on_same_caps = TRUE;
     base_class->transform_ip_on_passthrough = TRUE;
     gst_type_mark_as_plugin_api(drop_policy_type(), 0);

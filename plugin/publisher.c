@@ -23,6 +23,8 @@ struct _Publisher {
     GMutex lock;    /* for what follows */
     GQueue records; /* first those in flight, then, from `next` on, those that wait */
     GList *next;
+    gboolean offering;    /* the sink is asked to take the record before `next` */
+    PublishRecord *spare; /* the last one that gave way meanwhile */
     guint64 queued, published, dropped, failed, connections;
     gboolean connected, stopping;
     gint64 deadline;
@@ -119,11 +121,17 @@ record_free(PublishRecord *r)
 }
 
 static void
-remove_locked(Publisher *p, PublishRecord *r)
+unlink_locked(Publisher *p, PublishRecord *r)
 {
     if (p->next == &r->link)
         p->next = r->link.next;
     g_queue_unlink(&p->records, &r->link);
+}
+
+static void
+remove_locked(Publisher *p, PublishRecord *r)
+{
+    unlink_locked(p, r);
     record_free(r);
 }
 
@@ -139,21 +147,29 @@ publisher_push(Publisher *p, const char *type, const char *stream, char *line)
 
     g_mutex_lock(&p->lock);
     p->queued++;
-    gboolean full = g_queue_get_length(&p->records) >= p->config.queue_size;
-    /* One in flight cannot be taken back. */
-    if (full && p->config.drop_policy == PUBLISH_DROP_OLDEST && p->next) {
-        remove_locked(p, p->next->data);
+    gboolean oldest = p->config.drop_policy == PUBLISH_DROP_OLDEST;
+    PublishRecord *out = NULL; /* what gives way */
+    if (g_queue_get_length(&p->records) >= p->config.queue_size) {
+        out = r;
+        /* One in flight cannot be taken back. */
+        if (oldest && p->next) {
+            out = p->next->data;
+            unlink_locked(p, out);
+        }
         p->dropped++;
-        full = FALSE;
     }
-    if (full) {
-        p->dropped++;
-        record_free(r);
-    } else {
+    if (out != r) {
         g_queue_push_tail_link(&p->records, &r->link);
         if (!p->next)
             p->next = &r->link;
     }
+    if (out && oldest && p->offering) {
+        PublishRecord *before = p->spare;
+        p->spare = out;
+        out = before;
+    }
+    if (out)
+        record_free(out);
     g_mutex_unlock(&p->lock);
     guint64 one = 1;
     if (write(p->wake, &one, sizeof one) < 0) {
@@ -197,13 +213,23 @@ send_what_waits(Publisher *p)
         PublishRecord *r = p->next->data;
         /* In flight from here on: a full queue leaves it alone while the lock is not held. */
         p->next = p->next->next;
+        p->offering = TRUE;
         g_mutex_unlock(&p->lock);
         gboolean taken = p->sink->klass->send(p->sink, r);
         g_mutex_lock(&p->lock);
+        p->offering = FALSE;
+        PublishRecord *spare = g_steal_pointer(&p->spare);
         if (!taken) {
             p->next = &r->link;
+            /* The oldest that waits after all: it gives way, and what did so for it comes back. */
+            if (spare) {
+                g_queue_insert_after_link(&p->records, &r->link, &spare->link);
+                remove_locked(p, r);
+            }
             break;
         }
+        if (spare)
+            record_free(spare);
     }
     g_mutex_unlock(&p->lock);
 }

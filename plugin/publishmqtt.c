@@ -26,6 +26,9 @@
 #define FRUITLESS_AT_MOST 8
 #define LOOKUP_TIMEOUT (60 * G_TIME_SPAN_SECOND)
 #define CONNECT_TIMEOUT (10 * G_TIME_SPAN_SECOND) /* of each address */
+/* A connection that took nothing and was lost before that counts as a failed attempt: a broker that
+ * takes connections and closes them at once would be connected to without a pause. */
+#define STEADY_AFTER (10 * G_TIME_SPAN_SECOND)
 #define GOODBYE_TIMEOUT G_TIME_SPAN_SECOND
 /* While connecting, libmosquitto does not tell whether it waits for reading or writing. */
 #define LOOK_EVERY (20 * G_TIME_SPAN_MILLISECOND)
@@ -59,7 +62,8 @@ typedef struct {
     gboolean closed;       /* by the broker, this time */
     gboolean acknowledged; /* it took something since it was connected to */
     guint fruitless; /* times in a row that it closed the connection before it took anything */
-    guint attempt;
+    guint attempt;   /* failed ones in a row */
+    gint64 connected_at;
     gint64 at; /* of the next attempt, or the end of what is under way */
     int goodbye_id;
 } MqttSink;
@@ -259,8 +263,7 @@ on_connect(struct mosquitto *client, void *user, int code, int flags,
     }
     m->state = CONNECTED;
     m->acknowledged = m->closed = FALSE;
-    if (!m->fruitless)
-        m->attempt = 0;
+    m->connected_at = g_get_monotonic_time();
     set_good(m);
     publisher_set_connected(m->publisher, TRUE);
     if (m->config->status_topic)
@@ -333,6 +336,9 @@ static void
 give_up(MqttSink *m, const char *why)
 {
     judge_loss(m);
+    gint64 now = g_get_monotonic_time();
+    if (m->state == CONNECTED && now - m->connected_at >= STEADY_AFTER)
+        m->attempt = 0;
     gint64 wait = publish_back_off(m->config, m->attempt++);
     publisher_trouble(m->publisher,
                       m->state == CONNECTED ? GST_RESOURCE_ERROR_WRITE
@@ -344,7 +350,7 @@ give_up(MqttSink *m, const char *why)
     g_clear_pointer(&m->lookup, host_lookup_free);
     m->state = AWAY;
     m->step_down = FALSE;
-    m->at = g_get_monotonic_time() + wait;
+    m->at = now + wait;
     g_hash_table_remove_all(m->in_flight);
     publisher_set_connected(m->publisher, FALSE);
     publisher_rewind(m->publisher);

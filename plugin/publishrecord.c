@@ -186,9 +186,14 @@ publish_records_on(PublishSeen *seen, GstBuffer *buffer, const char *name, const
                    PublishRecordFunc each, gpointer user)
 {
     GstCustomMeta *meta = gst_meta_get_info(name) ? gst_buffer_get_custom_meta(buffer, name) : NULL;
-    if (!meta)
-        return;
-    const GstStructure *all = gst_custom_meta_get_structure(meta);
+    if (meta)
+        publish_records_in(seen, gst_custom_meta_get_structure(meta), name, stream, each, user);
+}
+
+void
+publish_records_in(PublishSeen *seen, const GstStructure *all, const char *name, const char *stream,
+                   PublishRecordFunc each, gpointer user)
+{
     const char *json = gst_structure_get_string(all, "json");
     g_autofree char *plural = g_strconcat(type_of(name), "s", NULL);
     const GValue *array = gst_structure_get_value(all, plural);

@@ -26,8 +26,12 @@ typedef void (*PublishRecordFunc)(gpointer user, const char *type, const char *s
 void publish_records_on(PublishSeen *seen, GstBuffer *buffer, const char *name, const char *stream,
                         PublishRecordFunc each, gpointer user);
 
-/* The same for one structure, of an application or a message; its name takes the place of the
- * metadata's. */
+/* The same for such a structure that is not on a buffer. */
+void publish_records_in(PublishSeen *seen, const GstStructure *structure, const char *name,
+                        const char *stream, PublishRecordFunc each, gpointer user);
+
+/* The same for one record, of an application or a message, seen or not; its name takes
+ * the place of the metadata's. */
 void publish_record_of(const GstStructure *structure, const char *stream, PublishRecordFunc each,
                        gpointer user);
 

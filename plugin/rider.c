@@ -10,6 +10,7 @@ typedef struct {
     guint64 track;     /* of which; 0: none */
     GstClockTime seen; /* running time of the last frame with it */
     VqaAnswer *answer;
+    gboolean told; /* on a frame, or as missed */
     guint64 seq;
 } Slot;
 
@@ -132,12 +133,44 @@ void
 vqa_rider_init(VqaRider *rider)
 {
     rider->slots = g_ptr_array_new_with_free_func(slot_free);
+    rider->missed = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
 }
 
 void
 vqa_rider_clear(VqaRider *rider)
 {
     g_clear_pointer(&rider->slots, g_ptr_array_unref);
+    g_clear_pointer(&rider->missed, g_ptr_array_unref);
+}
+
+static void
+miss(VqaRider *rider, Slot *slot)
+{
+    if (!slot->answer || slot->told)
+        return;
+    if (rider->missed->len == VQA_MISSED_MOST)
+        g_ptr_array_remove_index(rider->missed, 0);
+    g_ptr_array_add(rider->missed, vqa_answer_ref(slot->answer));
+    slot->told = TRUE;
+}
+
+static void
+remove_slot(VqaRider *rider, guint i)
+{
+    miss(rider, g_ptr_array_index(rider->slots, i));
+    g_ptr_array_remove_index(rider->slots, i);
+}
+
+GPtrArray *
+vqa_rider_take_missed(VqaRider *rider, gboolean all)
+{
+    for (guint i = 0; all && i < rider->slots->len; i++)
+        miss(rider, g_ptr_array_index(rider->slots, i));
+    if (!rider->missed->len)
+        return NULL;
+    GPtrArray *taken = rider->missed;
+    rider->missed = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+    return taken;
 }
 
 static Slot *
@@ -163,8 +196,9 @@ add(GPtrArray *slots, const char *key, gboolean asked)
 
 /* Room for one more that was asked once. */
 static void
-make_room(GPtrArray *slots)
+make_room(VqaRider *rider)
 {
+    GPtrArray *slots = rider->slots;
     guint n = 0, oldest = 0;
     for (guint i = slots->len; i-- > 0;) {
         if (((Slot *) g_ptr_array_index(slots, i))->asked) {
@@ -173,7 +207,7 @@ make_room(GPtrArray *slots)
         }
     }
     if (n >= VQA_ASKED_MOST)
-        g_ptr_array_remove_index(slots, oldest);
+        remove_slot(rider, oldest);
 }
 
 void
@@ -186,6 +220,7 @@ vqa_rider_set_questions(VqaRider *rider, GPtrArray *questions)
         Slot *slot = add(rider->slots, q->key, FALSE), *before = find(old, q->key, FALSE);
         if (before) {
             slot->answer = g_steal_pointer(&before->answer);
+            slot->told = before->told;
             slot->seq = before->seq;
         }
     }
@@ -211,6 +246,7 @@ vqa_rider_flush(VqaRider *rider)
         if (slot->asked || slot->region)
             g_ptr_array_remove_index(rider->slots, i);
     }
+    g_ptr_array_set_size(rider->missed, 0);
 }
 
 static Slot *
@@ -236,7 +272,7 @@ make_room_for_region(VqaRider *rider, const char *key, guint64 track, guint64 se
         if (!slot->region)
             continue;
         if (!track && !slot->track && slot->seq < seq && strcmp(slot->key, key) == 0) {
-            g_ptr_array_remove_index(rider->slots, i);
+            remove_slot(rider, i);
             oldest -= oldest > i;
             continue;
         }
@@ -247,7 +283,7 @@ make_room_for_region(VqaRider *rider, const char *key, guint64 track, guint64 se
         }
     }
     if (n >= VQA_REGIONS_MOST)
-        g_ptr_array_remove_index(rider->slots, oldest);
+        remove_slot(rider, oldest);
 }
 
 static Slot *
@@ -283,7 +319,7 @@ vqa_rider_put(VqaRider *rider, const VqaQuestion *question, guint64 seq, VqaAnsw
     Slot *slot = find(rider->slots, question->key, asked);
     /* The same question by two askers about one frame: two answers. */
     if (asked && (!slot || (slot->answer && slot->seq == seq))) {
-        make_room(rider->slots);
+        make_room(rider);
         slot = add(rider->slots, question->key, TRUE);
     }
     const VqaDetection *d = vqa_answer_detection(answer);
@@ -291,8 +327,10 @@ vqa_rider_put(VqaRider *rider, const VqaQuestion *question, guint64 seq, VqaAnsw
         slot = region_slot(rider, question->key, d, seq, vqa_answer_running_time(answer));
     if (!slot || (slot->answer && slot->seq > seq))
         return;
+    miss(rider, slot);
     g_clear_pointer(&slot->answer, vqa_answer_unref);
     slot->answer = vqa_answer_ref(answer);
+    slot->told = FALSE;
     slot->seq = seq;
 }
 
@@ -308,8 +346,11 @@ vqa_rider_collect(VqaRider *rider, GstClockTime running_time, GstClockTime timeo
         GstClockTime at =
             slot->answer ? vqa_answer_running_time(slot->answer) : GST_CLOCK_TIME_NONE;
         if (GST_CLOCK_TIME_IS_VALID(most) && GST_CLOCK_TIME_IS_VALID(at) &&
-            GST_CLOCK_TIME_IS_VALID(running_time) && running_time > at && running_time - at > most)
+            GST_CLOCK_TIME_IS_VALID(running_time) && running_time > at &&
+            running_time - at > most) {
+            miss(rider, slot);
             g_clear_pointer(&slot->answer, vqa_answer_unref);
+        }
         gboolean here = !slot->region || !slot->answer ||
                         vqa_detection_find(detections, vqa_answer_detection(slot->answer)) >= 0;
         /* A frame without a time says nothing of when anything was seen. */
@@ -319,12 +360,15 @@ vqa_rider_collect(VqaRider *rider, GstClockTime running_time, GstClockTime timeo
         gboolean lost = slot->region && timed && running_time > slot->seen &&
                         running_time - slot->seen > VQA_REGION_KEPT;
         if (lost || (!slot->answer && (slot->asked || slot->region))) {
-            g_ptr_array_remove_index(rider->slots, i);
+            remove_slot(rider, i);
             continue;
         }
         i++;
+        if (!here)
+            miss(rider, slot); /* and rides when it comes back */
         if (!slot->answer || !here)
             continue;
+        slot->told = TRUE;
         if (!found)
             found = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
         g_ptr_array_add(found, vqa_answer_ref(slot->answer));

@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 #define VQA_ASKED_RIDES (10 * GST_SECOND)
 #define VQA_ASKED_MOST 16 /* at once; the oldest leaves */
 #define VQA_REGIONS_MOST 256
+#define VQA_MISSED_MOST 64 /* the oldest leaves */
 #define VQA_REGION_KEPT (60 * GST_SECOND) /* an object that was not seen for so long is forgotten  \
                                            */
 
@@ -50,7 +51,8 @@ void vqa_question_unref(VqaQuestion *question);
 
 /* Starts zeroed. Locked by the caller. */
 typedef struct {
-    GPtrArray *slots; /* one a standing question in their order, then those asked once */
+    GPtrArray *slots;  /* one a standing question in their order, then those asked once */
+    GPtrArray *missed; /* VqaAnswer that rode on no frame, till they are taken */
 } VqaRider;
 
 void vqa_rider_init(VqaRider *rider);
@@ -69,6 +71,10 @@ void vqa_rider_put(VqaRider *rider, const VqaQuestion *question, guint64 seq, Vq
  * those of which the frame has one that is the same thing. */
 GPtrArray *vqa_rider_collect(VqaRider *rider, GstClockTime running_time, GstClockTime timeout,
                              const GArray *detections);
+/* Answers that no frame carried when its turn was: another took their place first, or what they are
+ * about was not there any more. With `all`, as at the end of a stream, those too that wait for a
+ * frame. Each is given once; NULL if none (VqaAnswer, free with g_ptr_array_unref). */
+GPtrArray *vqa_rider_take_missed(VqaRider *rider, gboolean all);
 /* TRUE if the tracked object has an answer to the question that is younger than `interval`. */
 gboolean vqa_rider_knows(const VqaRider *rider, const VqaQuestion *question, guint64 track,
                          GstClockTime running_time, GstClockTime interval);

@@ -240,6 +240,21 @@ relate(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding)
     }
 }
 
+void
+vqa_send_missed(GstFusionVqa *self, gboolean all)
+{
+    g_mutex_lock(&self->lock);
+    g_autoptr(GPtrArray) missed = vqa_rider_take_missed(&self->rider, all);
+    GstClockTime running_time = self->position;
+    g_mutex_unlock(&self->lock);
+    if (!missed)
+        return;
+    g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
+    GstStructure *s = gst_structure_new_empty(VQA_ANSWER_META);
+    vqa_answers_write(s, stream, missed, running_time);
+    gst_pad_push_event(self->src, gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM, s));
+}
+
 GstFlowReturn
 vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
 {
@@ -296,6 +311,7 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         gst_buffer_unref(buffer);
         return flow;
     }
+    vqa_send_missed(self, FALSE);
     if (riding || alerts) {
         /* Copies at most the metadata: the memory with the pixels is shared. */
         buffer = gst_buffer_make_writable(buffer);

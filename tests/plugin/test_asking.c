@@ -81,7 +81,7 @@ static void
 ask_keeps_waiting_questions(void)
 {
     Vqa v;
-    fake.answer_ms = 150;
+    fake.answer_ms = 1000;
     vqa_start(&v, TRUE, SMALL, "prompt", "q", NULL);
     gst_buffer_unref(frame_through(&v, 1, 0));
     wait_stat(v.element, "asked", 1);
@@ -99,7 +99,7 @@ static void
 ask_outlives_a_stream(void)
 {
     Vqa v;
-    fake.answer_ms = 150;
+    fake.answer_ms = 1000;
     vqa_start(&v, TRUE, SMALL, "prompt", "q", NULL);
     gst_buffer_unref(frame_through(&v, 1, 0));
     wait_stat(v.element, "asked", 1);
@@ -176,6 +176,109 @@ ask_by_events(void)
     g_assert_false(gst_harness_push_upstream_event(v.h, ask_event(TRUE, " ", NULL, NULL)));
     gst_message_unref(wait_message(v.bus, GST_MESSAGE_WARNING));
     g_assert_cmpuint(stat_of(v.element, "answered"), ==, 3);
+    vqa_end(&v);
+}
+
+/* A pipeline gives an event to every sink, and each sends it up. */
+static void
+ask_by_two_sinks(void)
+{
+    Vqa v;
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", "frame-rate", 1, 60, NULL);
+    gst_buffer_unref(frame_through(&v, 1, 0));
+    GstEvent *event = ask_event(TRUE, "now", NULL, "a7");
+    g_assert_true(gst_harness_push_upstream_event(v.h, gst_event_ref(event)));
+    g_assert_true(gst_harness_push_upstream_event(v.h, event));
+    assert_answers(frame_through(&v, 2, 100), "q@1,now@2");
+    g_assert_cmpuint(stat_of(v.element, "asked"), ==, 2);
+    vqa_end(&v);
+}
+
+/* A seek while the answer is made: the first frame after it is asked. */
+static void
+ask_outlives_a_seek(void)
+{
+    Vqa v;
+    fake.answer_ms = 1000;
+    vqa_start(&v, TRUE, SMALL, "prompt", "q", "frame-rate", 1, 60, NULL);
+    guint64 id = ask(&v, "now");
+    gst_buffer_unref(frame_through(&v, 1, 0));
+    wait_stat(v.element, "asked", 2);
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    gst_harness_push_event(v.h, gst_event_new_flush_start());
+    gst_harness_push_event(v.h, gst_event_new_flush_stop(TRUE));
+    gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+    fake.answer_ms = 0;
+    gst_buffer_unref(frame_through(&v, 2, 0));
+    wait_stat(v.element, "answered", 2);
+    GstBuffer *b = frame_through(&v, 3, 100);
+    guint64 answered;
+    g_assert_cmpstr(answer_on(b, 1), ==, "now@2");
+    g_assert_true(gst_structure_get_uint64(answer_structure_on(b, 1), "id", &answered));
+    g_assert_cmpuint(answered, ==, id);
+    gst_buffer_unref(b);
+    g_assert_cmpuint(stat_of(v.element, "cancelled"), ==, 2);
+    vqa_end(&v);
+}
+
+/* Who asked hears that no answer will come. */
+static void
+ask_without_a_frame(void)
+{
+    Vqa v;
+    vqa_start(&v, FALSE, SMALL, "name", "yard", NULL);
+    gst_harness_push_upstream_event(v.h, ask_event(TRUE, "now", NULL, "a7"));
+    gst_harness_push_event(v.h, gst_event_new_eos());
+    g_autoptr(GstMessage) m = wait_message(v.bus, GST_MESSAGE_ELEMENT);
+    const GstStructure *s = gst_message_get_structure(m);
+    guint64 id;
+    g_assert_true(gst_structure_has_name(s, "fusion-error"));
+    g_assert_true(gst_structure_get_uint64(s, "id", &id) && id > 0);
+    g_assert_cmpstr(gst_structure_get_string(s, "tag"), ==, "a7");
+    g_assert_cmpstr(gst_structure_get_string(s, "stream"), ==, "yard");
+    g_assert_cmpstr(gst_structure_get_string(s, "question"), ==, "now");
+    g_assert_nonnull(strstr(gst_structure_get_string(s, "error"), "ended before a frame"));
+    vqa_end(&v);
+}
+
+/* ---- how many, and of what */
+
+static void
+questions_are_limited(void)
+{
+    Vqa v;
+    GString *prompt = g_string_new("a0");
+    for (guint i = 1; i < 300; i++)
+        g_string_append_printf(prompt, " || a%u", i);
+    vqa_start(&v, FALSE, SMALL, "prompt", prompt->str, NULL);
+    g_string_free(prompt, TRUE);
+    GstBuffer *b = frame_through(&v, 1, 0);
+    g_assert_cmpuint(answers_on(b), ==, 256);
+    g_assert_cmpstr(answer_on(b, 255), ==, "a255@1");
+    gst_buffer_unref(b);
+    g_autoptr(GstMessage) m = wait_message(v.bus, GST_MESSAGE_WARNING);
+    g_autoptr(GError) error = NULL;
+    gst_message_parse_warning(m, &error, NULL);
+    g_assert_nonnull(strstr(error->message, "at most 256 questions, found 300"));
+    vqa_end(&v);
+}
+
+static gboolean
+refuse(GstPad *pad, GstObject *parent, GstQuery *query)
+{
+    return GST_QUERY_TYPE(query) != GST_QUERY_LATENCY && gst_pad_query_default(pad, parent, query);
+}
+
+/* A camera that cannot tell its frame rate refuses the query; it must not be held up. */
+static void
+latency_refused_is_live(void)
+{
+    Vqa v;
+    fake.answer_ms = 1000;
+    vqa_start(&v, FALSE, SMALL, "prompt", "q", NULL);
+    gst_pad_set_query_function(v.h->srcpad, refuse);
+    assert_answers(frame_through(&v, 1, 0), "");
     vqa_end(&v);
 }
 
@@ -739,6 +842,11 @@ main(int argc, char **argv)
     g_test_add_func("/ask/keeps-waiting-questions", ask_keeps_waiting_questions);
     g_test_add_func("/ask/outlives-a-stream", ask_outlives_a_stream);
     g_test_add_func("/ask/events", ask_by_events);
+    g_test_add_func("/asking/two-sinks", ask_by_two_sinks);
+    g_test_add_func("/asking/outlives-a-seek", ask_outlives_a_seek);
+    g_test_add_func("/asking/without-a-frame", ask_without_a_frame);
+    g_test_add_func("/asking/limit", questions_are_limited);
+    g_test_add_func("/asking/latency-refused", latency_refused_is_live);
     g_test_add_func("/rates/read", rates_are_read);
     g_test_add_func("/rates/each", rates);
     g_test_add_func("/prompt-file/changes", prompt_file);

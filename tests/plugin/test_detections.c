@@ -220,6 +220,62 @@ tracked(void)
     vqa_end(&v);
 }
 
+/* Answers of events with what rode on no frame, so far: "answer,answer,...". */
+static char *
+missed(Vqa *v)
+{
+    GString *text = g_string_new(NULL);
+    GstEvent *e;
+    while ((e = gst_harness_try_pull_event(v->h))) {
+        const GstStructure *s = gst_event_get_structure(e);
+        const GValue *all = GST_EVENT_TYPE(e) == GST_EVENT_CUSTOM_DOWNSTREAM &&
+                                    gst_structure_has_name(s, "fusion-answer")
+                                ? gst_structure_get_value(s, "answers")
+                                : NULL;
+        for (guint i = 0; all && i < gst_value_array_get_size(all); i++) {
+            const GstStructure *one = gst_value_get_structure(gst_value_array_get_value(all, i));
+            g_string_append_printf(text, "%s%s", text->len ? "," : "",
+                                   gst_structure_get_string(one, "answer"));
+        }
+        if (GST_EVENT_TYPE(e) == GST_EVENT_EOS)
+            g_string_append(text, " EOS");
+        gst_event_unref(e);
+    }
+    return g_string_free(text, FALSE);
+}
+
+static void
+assert_missed(Vqa *v, const char *expected)
+{
+    g_autofree char *found = missed(v);
+    g_assert_cmpstr(found, ==, expected);
+}
+
+/* What is gone when its answer is there carries none, and still whoever publishes wants it. */
+static void
+answered_too_late(void)
+{
+    Vqa v;
+    fake.answer_ms = 20;
+    vqa_start(&v, TRUE, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
+    gst_util_set_object_arg(G_OBJECT(v.element), "regions", "detections");
+    assert_answers(through(&v, sides(&v, 10, 20, 1, -1, 0)), "");
+    wait_stat(v.element, "answered", 1);
+    assert_missed(&v, "");
+    assert_answers(through(&v, sides(&v, 11, 21, -1, -1, 100)), "");
+    assert_missed(&v, "q@10");
+    assert_answers(through(&v, sides(&v, 12, 22, -1, -1, 200)), "");
+    assert_missed(&v, ""); /* once */
+    assert_answers(through(&v, sides(&v, 13, 23, 1, -1, 300)), "q@10");
+    assert_missed(&v, "");
+    /* no frame comes any more */
+    assert_answers(through(&v, sides(&v, 14, 24, -1, 7, 400)), "");
+    wait_stat(v.element, "answered", 2);
+    gst_harness_push_event(v.h, gst_event_new_eos());
+    assert_missed(&v, "q@24 EOS");
+    vqa_end(&v);
+}
+
 static void
 untracked(void)
 {
@@ -467,6 +523,7 @@ main(int argc, char **argv)
     g_test_add_func("/detections/tracked", tracked);
     g_test_add_func("/detections/forgotten", forgotten);
     g_test_add_func("/detections/untracked", untracked);
+    g_test_add_func("/detections/answered-too-late", answered_too_late);
     g_test_add_func("/detections/limits", limits);
     g_test_add_func("/detections/asked-between", asked_between);
     g_test_add_func("/detections/ends", ends);

@@ -61,6 +61,31 @@ lines(void)
     pub_end(&p);
 }
 
+/* What rode on no frame comes as an event; on a frame later, it is not told again. */
+static void
+events(void)
+{
+    Pub p = {0};
+    g_autofree char *path = NULL;
+    start_file(&p, &path, "oldest", 1000);
+    pub_push(&p, answers_new(1, 1));
+    GstBuffer *b = answers_new(1, 2);
+    GstStructure *s = gst_structure_copy(
+        gst_custom_meta_get_structure(gst_buffer_get_custom_meta(b, "fusion-answer")));
+    gst_structure_set_name(s, "fusion-answer");
+    g_assert_true(
+        gst_harness_push_event(p.h, gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM, s)));
+    GstStructure *other = gst_structure_new("fusion-other", "id", G_TYPE_UINT64, (guint64) 9, NULL);
+    gst_harness_push_event(p.h, gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM, other));
+    pub_push(&p, b);
+    pub_push(&p, answers_new(1, 3));
+    wait_counter(&p, "published", 3);
+    pub_stop(&p);
+    g_auto(GStrv) found = lines_of(path);
+    assert_ids(found, 1, 3);
+    pub_end(&p);
+}
+
 /* Buffers of several cameras take turns on one pad; all answers are told once. */
 /* An element that is started again, or replaced, counts its answers from 1: they are others. */
 static void
@@ -599,6 +624,7 @@ main(int argc, char **argv)
 {
     support_init(&argc, &argv);
     g_test_add_func("/publish/file/lines", lines);
+    g_test_add_func("/publish/file/events", events);
     g_test_add_func("/publish/file/ids-begin-anew", ids_begin_anew);
     g_test_add_func("/publish/file/streams", streams);
     g_test_add_func("/publish/file/alerts", alerts);
