@@ -16,7 +16,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstVideo", "1.0")
 from gi.repository import GLib, Gst, GstVideo  # noqa: E402
 
-from stream import about_sound, quoted  # noqa: E402
+from stream import about_sound, local_path, quoted  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIP = os.path.join(HERE, "demo.webm")
@@ -46,6 +46,10 @@ def parse_arguments():
 
 def source_description(source):
     """The beginning of the gst-launch line, and whether the source is live."""
+    try:
+        source = local_path(source)
+    except GLib.Error as error:
+        sys.exit("pipelines/demo: %s" % error.message)
     if source.startswith("/dev/"):
         return 'v4l2src device=%s ! decodebin' % quoted(source), True
     if "://" in source:

@@ -40,6 +40,13 @@ die() {
     exit 1
 }
 
+# help_if_asked ARGUMENT...: if the first one is -h or --help, prints what the script's head says, and ends it.
+help_if_asked() {
+    case "${1:-}" in
+    -h | --help) sed -n '4,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    esac
+}
+
 # quoted TEXT: as gst-launch-1.0 reads the value of a property, whatever is in it.
 quoted() {
     local text=${1//\\/\\\\}

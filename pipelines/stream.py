@@ -5,6 +5,7 @@ connected to again; the output goes on. Run it through pipelines/stream."""
 import argparse
 import errno
 import json
+import math
 import os
 import signal
 import sys
@@ -33,6 +34,16 @@ def positive(text):
     return number
 
 
+def seconds(text):
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError("expected a number of seconds above 0, found %r" % text)
+    return number
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="pipelines/stream", description=__doc__)
     parser.add_argument("source", help="rtsp:// or another address, camera device, or file")
@@ -43,7 +54,7 @@ def parse_arguments():
     parser.add_argument("--bitrate", type=positive, default=1000, help="of the output, in kbit/s (%(default)s)")
     parser.add_argument("--frame-rate", default="1/1", help="frames asked about a second (%(default)s)")
     parser.add_argument("--segment", type=positive, default=2, help="seconds of an HLS segment (%(default)s)")
-    parser.add_argument("--timeout", type=float, default=10,
+    parser.add_argument("--timeout", type=seconds, default=10,
                         help="a camera that sends no frame for so many seconds is lost (%(default)s)")
     return parser.parse_args()
 
@@ -51,6 +62,20 @@ def parse_arguments():
 def quoted(text):
     """As GStreamer's parser of pipelines reads the value of a property, whatever is in it."""
     return '"%s"' % text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def local_path(source):
+    """The path that a file:// address names; anything else as it is. Raises GLib.Error."""
+    return GLib.filename_from_uri(source)[0] if source.lower().startswith("file://") else source
+
+
+def server_port(address):
+    """The port of an address that is served; None if it has one that cannot be."""
+    try:
+        port = urlsplit(address).port
+    except ValueError:
+        return None
+    return 8554 if port is None else port or None
 
 
 def about_sound(error):
@@ -71,8 +96,9 @@ def encoder(args):
 class Stream:
     def __init__(self, args):
         self.args = args
-        self.file = "://" not in args.source and not args.source.startswith("/dev/")
-        if self.file and not os.path.isfile(args.source):
+        self.place = local_path(args.source)    # a path or an address
+        self.file = "://" not in self.place and not self.place.startswith("/dev/")
+        if self.file and not os.path.isfile(self.place):
             sys.exit("pipelines/stream: %s: no such file (nor a camera under /dev, nor an address with ://)"
                      % args.source)
         self.source = None          # the element that is connected, or tries to be
@@ -138,6 +164,10 @@ class Stream:
         except ValueError:
             sys.exit("pipelines/stream: RTSP needs GStreamer's RTSP server: install gir1.2-gst-rtsp-server-1.0")
         from gi.repository import GstRtspServer
+        port = server_port(address)
+        if port is None:
+            sys.exit("pipelines/stream: OUT %s: expected an address such as rtsp://0.0.0.0:8554/answers, with a port "
+                     "of 1 to 65535" % address)
         parts = urlsplit(address)
         factory = GstRtspServer.RTSPMediaFactory()
         factory.set_launch("( intervideosrc channel=answers ! %s ! %s ! rtph264pay config-interval=-1 name=pay0 )"
@@ -145,7 +175,7 @@ class Stream:
         factory.set_shared(True)
         self.server = GstRtspServer.RTSPServer()
         self.server.set_address(parts.hostname or "0.0.0.0")
-        self.server.set_service(str(parts.port or 8554))
+        self.server.set_service(str(port))
         # viewers who went without a word
         GLib.timeout_add_seconds(30, lambda: self.server.get_session_pool().cleanup() >= 0)
         self.server.get_mount_points().add_factory(parts.path or "/", factory)
@@ -160,11 +190,10 @@ class Stream:
     # -- the camera
 
     def connect(self):
-        source = self.args.source
-        if source.startswith("/dev/"):
-            uri = "v4l2://" + source
+        if self.place.startswith("/dev/"):
+            uri = "v4l2://" + self.place
         else:
-            uri = GLib.filename_to_uri(os.path.abspath(source), None) if self.file else source
+            uri = GLib.filename_to_uri(os.path.abspath(self.place), None) if self.file else self.place
         self.again = 0
         self.shown = False
         self.last_frame = time.monotonic()

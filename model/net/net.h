@@ -172,11 +172,12 @@ typedef void (*net_progress_fn)(double fraction, void *user);
 typedef struct {
     uint64_t bytes_in, bytes_out; /* of tensors */
     unsigned files, kept;         /* safetensors files made, and found ready from an earlier run */
+    char **left_out; /* names of other files that were too large to copy; NULL-terminated, g_strfreev; NULL: none */
 } net_quantize_result;
 
 /* Writes the checkpoint with the weights of products as NET_Q8 or NET_Q4 has them into folder `out`, which is
- * made, with the other files of the checkpoint's folder (configuration, tokenizer) beside them; net_model_new
- * loads the result as it is. A weight NAME [n, k] becomes NAME (I8 [n, k], or U8 [n, ceil(k / 2)]) and
+ * made, with the other files of the checkpoint's folder (configuration, tokenizer) of up to 128 MiB beside them;
+ * net_model_new loads the result as it is. A weight NAME [n, k] becomes NAME (I8 [n, k], or U8 [n, ceil(k / 2)]) and
  * NAME_scale (F16 [n, ceil(k / 32)]), as ops.h describes codes; metadata `quantization` (q8 or q4),
  * `group_size` and `source` (a digest of what it was made from). Tensors that the model never uses are left
  * out. Files of at most about half a GiB appear whole, one by one: the same call after an interruption keeps

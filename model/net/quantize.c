@@ -12,6 +12,8 @@
 #include "net_priv.h"
 
 #define INDEX "model.safetensors.index.json"
+/* Of a file that is copied: tokenizers are smaller, and it is held in memory. */
+#define MAX_COPIED (128 << 20)
 
 /* One tensor of the result, or two: codes and scales. */
 typedef struct {
@@ -31,7 +33,8 @@ typedef struct {
     GArray *items;
     unsigned n_files;
     GChecksum *source;
-    double done, total; /* elements */
+    GPtrArray *left_out; /* names */
+    double done, total;  /* elements */
     net_progress_fn progress;
     void *user;
     GCancellable *cancel;
@@ -239,8 +242,8 @@ write_index(const job *j, const net_quantize_result *r, GError **error)
     return ok;
 }
 
-/* Configuration, tokenizer, model card; what holds weights is made anew. only_check: whether none
- * of them is there with other contents. */
+/* Configuration, tokenizer, model card; what holds weights is made anew, and what is far larger
+ * than any of these is left out. only_check: whether none of them is there with other contents. */
 static bool
 copy_others(const job *j, bool only_check, GError **error)
 {
@@ -255,10 +258,19 @@ copy_others(const job *j, bool only_check, GError **error)
         g_autofree char *to = g_build_filename(j->folder, name, NULL);
         g_autofree char *is = NULL, *was = NULL;
         gsize length, old_length;
+        GStatBuf st, old;
+        if (g_stat(from, &st) == 0 && st.st_size > MAX_COPIED) {
+            if (!only_check)
+                g_ptr_array_add(j->left_out, g_strdup(name));
+            continue;
+        }
         if (!g_file_get_contents(from, &is, &length, error))
             return false;
-        if (g_file_get_contents(to, &was, &old_length, NULL)) {
-            if (length == old_length && memcmp(is, was, length) == 0)
+        if (g_stat(to, &old) == 0) {
+            /* by its size first: what is there already may be of any */
+            if ((uint64_t) old.st_size == length &&
+                g_file_get_contents(to, &was, &old_length, NULL) && length == old_length &&
+                memcmp(is, was, length) == 0)
                 continue;
             return refuse(error, to, "no such file, or the same as in the input",
                           "another one; nothing is overwritten: name another folder");
@@ -354,6 +366,7 @@ net_quantize_files(const net_config *config, const fmt_checkpoint *checkpoint,
              .file_bytes = file_bytes,
              .items = g_array_new(FALSE, FALSE, sizeof(item)),
              .source = g_checksum_new(G_CHECKSUM_SHA256),
+             .left_out = g_ptr_array_new_with_free_func(g_free),
              .progress = progress,
              .user = user,
              .cancel = cancel};
@@ -371,6 +384,11 @@ net_quantize_files(const net_config *config, const fmt_checkpoint *checkpoint,
              run(&j, &r, error);
     g_checksum_free(j.source);
     g_array_unref(j.items);
+    if (ok && result && j.left_out->len) {
+        g_ptr_array_add(j.left_out, NULL);
+        r.left_out = (char **) g_ptr_array_steal(j.left_out, NULL);
+    }
+    g_ptr_array_unref(j.left_out);
     if (result)
         *result = r;
     return ok;

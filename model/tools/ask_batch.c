@@ -48,6 +48,8 @@ add_questions(ask_batch_line *l, const cJSON *value)
 static const char *
 parse_line(ask_batch_line *l, const char *text, const char *batch)
 {
+    if (!g_utf8_validate(text, -1, NULL))
+        return "expected UTF-8 text, found other bytes: convert the file (iconv -t UTF-8)";
     const char *end = NULL;
     cJSON *json = cJSON_ParseWithOpts(text, &end, TRUE);
     const char *wrong = NULL;

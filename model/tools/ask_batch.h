@@ -4,8 +4,8 @@
  *     {"file": "a.webm", "at": 2.5, "questions": ["Is there a car? [yes|no]", "How many?"]}
  *
  * "at" may be absent (0), seconds, or "1:02.5"; "question" with one text may stand for "questions";
- * other keys are ignored. A file's path starts at the folder of the batch, or else where the
- * command runs. */
+ * other keys are ignored. Lines are UTF-8, whatever the locale. A file's path starts at the folder
+ * of the batch, or else where the command runs. */
 #pragma once
 
 #include <gst/gst.h>

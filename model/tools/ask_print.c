@@ -48,13 +48,21 @@ add_metrics(cJSON *object, const fusion_metrics *m)
         add_number(metrics, all[i].key, all[i].ms, "%.3f");
 }
 
+void
+ask_print_add_error(cJSON *object, const char *message)
+{
+    /* JSON is UTF-8; the name of a file in the message may be any bytes */
+    g_autofree char *valid = g_utf8_make_valid(message, -1);
+    cJSON_AddStringToObject(object, "error", valid);
+}
+
 cJSON *
 ask_print_json(const fusion_answer *a)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "question", a->question);
     if (a->error) {
-        cJSON_AddStringToObject(object, "error", a->error->message);
+        ask_print_add_error(object, a->error->message);
         return object;
     }
     cJSON_AddStringToObject(object, "result", a->text);

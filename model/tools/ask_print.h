@@ -11,6 +11,8 @@ void ask_print_line(const fusion_answer *answer);
 /* question, result, confidence, prompt_tokens, token_ids, logprobs, choices, metrics; or question
  * and error. */
 cJSON *ask_print_json(const fusion_answer *answer);
+/* Adds "error". */
+void ask_print_add_error(cJSON *object, const char *message);
 /* Prints as one line and frees. */
 void ask_print_object(cJSON *object);
 

@@ -66,6 +66,18 @@ typedef struct {
     uint32_t prompt_tokens; /* positions of the prompt */
 } bench_stages;
 
-/* Runs whole answers: with the checkpoint in `folder`, or (NULL) with random weights of `shape`. */
-bool bench_answers(net_device *device, const char *folder, const char *shape,
-                   net_precision precision, bench_stages *r, GError **error);
+/* What whole answers are measured with. */
+typedef struct {
+    net_config *config;
+    fmt_checkpoint *checkpoint; /* NULL: random weights */
+} bench_model;
+
+/* The checkpoint in `folder`, or (NULL) the sizes of `shape`. Fails if its files are not those of a model, or if
+ * it does not fit the device: so ask before anything is measured. After a failure, too, bench_model_clear. */
+bool bench_model_open(bench_model *m, net_device *device, const char *folder, const char *shape,
+                      net_precision precision, GError **error);
+void bench_model_clear(bench_model *m);
+
+/* Runs whole answers. */
+bool bench_answers(net_device *device, const bench_model *m, net_precision precision, bench_stages *r,
+                   GError **error);

@@ -269,13 +269,19 @@ measure_flights(net_model *m, uint32_t fit, const bench_question *q, bench_stage
 }
 
 bool
-bench_answers(net_device *device, const char *folder, const char *shape, net_precision precision,
-              bench_stages *r, GError **error)
+bench_model_open(bench_model *m, net_device *device, const char *folder, const char *shape,
+                 net_precision precision, GError **error)
 {
-    g_autoptr(net_config) c = folder ? net_config_load(folder, error) : shape_config(shape, error);
-    if (!c)
+    m->config = folder ? net_config_load(folder, error) : shape_config(shape, error);
+    if (!m->config)
         return false;
-    uint64_t needs = net_model_predict_bytes(c, precision, CONTEXT, 1, 1);
+    if (folder) {
+        m->checkpoint = fmt_checkpoint_open(folder, error);
+        if (!m->checkpoint || !net_config_read_rows(m->config, m->checkpoint, error) ||
+            !net_model_check(m->config, m->checkpoint, error))
+            return false;
+    }
+    uint64_t needs = net_model_predict_bytes(m->config, precision, CONTEXT, 1, 1);
     uint64_t has = net_device_get_info(device)->free_bytes;
     if (needs > has) {
         g_set_error(
@@ -285,14 +291,25 @@ bench_answers(net_device *device, const char *folder, const char *shape, net_pre
             (double) needs / (1 << 30), (double) has / (1 << 30));
         return false;
     }
-    g_autoptr(net_model) m = NULL;
-    if (folder) {
-        g_autoptr(fmt_checkpoint) checkpoint = fmt_checkpoint_open(folder, error);
-        if (checkpoint && net_config_read_rows(c, checkpoint, error))
-            m = net_model_new(device, c, checkpoint, precision, NULL, NULL, NULL, error);
-    } else {
-        m = net_model_new_random(device, c, precision, 1, error);
-    }
+    return true;
+}
+
+void
+bench_model_clear(bench_model *m)
+{
+    g_clear_pointer(&m->config, net_config_free);
+    g_clear_pointer(&m->checkpoint, fmt_checkpoint_free);
+}
+
+bool
+bench_answers(net_device *device, const bench_model *model, net_precision precision,
+              bench_stages *r, GError **error)
+{
+    const net_config *c = model->config;
+    g_autoptr(net_model) m =
+        model->checkpoint
+            ? net_model_new(device, c, model->checkpoint, precision, NULL, NULL, NULL, error)
+            : net_model_new_random(device, c, precision, 1, error);
     if (!m)
         return false;
     bench_question q;

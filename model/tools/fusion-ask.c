@@ -42,23 +42,25 @@ typedef struct {
 static bool
 parse_options(options *o, int *argc, char ***argv, GError **error)
 {
+    /* texts come as they are typed, see take_texts */
     const GOptionEntry entries[] = {
         {"model", 0, 0, G_OPTION_ARG_FILENAME, &o->model, "Folder of a checkpoint", "DIR"},
-        {"device", 0, 0, G_OPTION_ARG_STRING, &o->device,
+        {"device", 0, 0, G_OPTION_ARG_FILENAME, &o->device,
          "auto, an index, or part of a device's name", "D"},
-        {"precision", 0, 0, G_OPTION_ARG_STRING, &o->precision, "auto, f32, f16, q8 or q4", "P"},
+        {"precision", 0, 0, G_OPTION_ARG_FILENAME, &o->precision, "auto, f32, f16, q8 or q4", "P"},
         {"latent-tokens", 0, 0, G_OPTION_ARG_INT, &o->latent_tokens,
          "Latent tokens: 4, 16, 36, 64 or 144, as the model allows", "Q"},
         {"vision-grid", 0, 0, G_OPTION_ARG_INT, &o->vision_grid, "Resize the image tokens to N x N",
          "N"},
         {"max-context", 0, 0, G_OPTION_ARG_INT, &o->max_context, "Positions of the KV cache", "N"},
         {"max-tokens", 0, 0, G_OPTION_ARG_INT, &o->max_tokens, "Longest answer", "N"},
-        {"generation-config", 0, 0, G_OPTION_ARG_STRING, &o->generation,
+        {"generation-config", 0, 0, G_OPTION_ARG_FILENAME, &o->generation,
          "do_sample, temperature, top_p, top_k, rng_seed, stop_strings, ...", "K=V,..."},
-        {"system-prompt", 0, 0, G_OPTION_ARG_STRING, &o->system, "Replaces the template's", "TEXT"},
-        {"choices", 0, 0, G_OPTION_ARG_STRING, &o->choices,
+        {"system-prompt", 0, 0, G_OPTION_ARG_FILENAME, &o->system, "Replaces the template's",
+         "TEXT"},
+        {"choices", 0, 0, G_OPTION_ARG_FILENAME, &o->choices,
          "Answers to choose from, unless the question has its own: \"Open? [yes|no]\"", "A,B,C"},
-        {"at", 0, 0, G_OPTION_ARG_STRING, &o->at, "Moment of a video: 12.5 or 1:02.5", "TIME"},
+        {"at", 0, 0, G_OPTION_ARG_FILENAME, &o->at, "Moment of a video: 12.5 or 1:02.5", "TIME"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &o->json, "A JSON object a line", NULL},
         {"dump", 0, 0, G_OPTION_ARG_FILENAME, &o->dump,
          "Write the stages of the run as .npy (folders 1, 2, ... for several questions)", "DIR"},
@@ -75,6 +77,54 @@ parse_options(options *o, int *argc, char ***argv, GError **error)
     g_option_context_add_main_entries(context, entries, NULL);
     g_option_context_add_group(context, gst_init_get_option_group());
     return g_option_context_parse(context, argc, argv, error);
+}
+
+/* Most text is UTF-8, whatever the locale says; what is not is taken as the locale's. */
+static bool
+take_text(char **text, const char *name, GError **error)
+{
+    if (!*text || g_utf8_validate(*text, -1, NULL))
+        return true;
+    char *converted = g_locale_to_utf8(*text, -1, NULL, NULL, NULL);
+    if (!converted) {
+        g_autofree char *shown = g_strescape(*text, NULL);
+        g_set_error(
+            error, FUSION_ERROR, FUSION_ERROR_ARGUMENT,
+            "%s: expected text in UTF-8 or the locale's encoding, found \"%s\": write it in "
+            "UTF-8",
+            name, shown);
+        return false;
+    }
+    g_free(*text);
+    *text = converted;
+    return true;
+}
+
+/* Of all arguments but the names of files. */
+static bool
+take_texts(options *o, GError **error)
+{
+    const struct {
+        const char *name;
+        char **text;
+    } texts[] = {
+        {"--device", &o->device},
+        {"--precision", &o->precision},
+        {"--generation-config", &o->generation},
+        {"--system-prompt", &o->system},
+        {"--choices", &o->choices},
+        {"--at", &o->at},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        if (!take_text(texts[i].text, texts[i].name, error))
+            return false;
+    }
+    for (guint i = 1; o->rest && o->rest[0] && o->rest[i]; i++) {
+        g_autofree char *name = g_strdup_printf("QUESTION %u", i);
+        if (!take_text(&o->rest[i], name, error))
+            return false;
+    }
+    return true;
 }
 
 static bool
@@ -312,7 +362,7 @@ print_failed_line(const ask_batch_line *l, const char *message)
             cJSON_AddStringToObject(
                 object, "question",
                 ((const fusion_question *) g_ptr_array_index(l->questions, i))->text);
-        cJSON_AddStringToObject(object, "error", message);
+        ask_print_add_error(object, message);
         if (l->file) {
             cJSON_AddStringToObject(object, "file", l->file);
             cJSON_AddNumberToObject(object, "at", (double) l->at / GST_SECOND);
@@ -375,6 +425,13 @@ static bool
 list_devices(GError **error)
 {
     g_auto(GStrv) names = fusion_list_devices(error);
+    if (names && !names[0]) {
+        g_set_error_literal(
+            error, FUSION_ERROR, FUSION_ERROR_DEVICE,
+            "no Vulkan device found; install mesa-vulkan-drivers for the CPU, or your GPU's "
+            "driver");
+        return false;
+    }
     for (guint i = 0; names && names[i]; i++)
         g_print("%u  %s\n", i, names[i]);
     return names != NULL;
@@ -398,7 +455,8 @@ main(int argc, char **argv)
     asker a = {0};
     g_autoptr(GError) error = NULL;
     int result = EXIT_FAILED;
-    if (!parse_options(&o, &argc, &argv, &error) || !check_usage(&o, &error)) {
+    if (!parse_options(&o, &argc, &argv, &error) || !take_texts(&o, &error) ||
+        !check_usage(&o, &error)) {
         result = EXIT_USAGE;
     } else if (o.list_devices) {
         result = list_devices(&error) ? EXIT_OK : EXIT_FAILED;

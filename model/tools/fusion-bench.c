@@ -22,6 +22,7 @@ typedef struct {
     double sgemm_gflops;
     const char *why_no_sgemm;
     GArray *kernels;
+    bench_model model;
     bool has_stages;
     bench_stages stages;
     uint64_t device_bytes;
@@ -220,6 +221,9 @@ run(const options *opt, results *r, GError **error)
         return false;
     }
     r->precision = net_precision_name(precision);
+    if (!opt->kernels_only &&
+        !bench_model_open(&r->model, device, opt->model, opt->shape, precision, error))
+        return false;
     if (!bench_ceilings(o, dtype, &r->copy_gbps, &r->matmul_gflops, error))
         return false;
     r->has_sgemm = bench_sgemm(&r->sgemm_gflops, &r->why_no_sgemm);
@@ -229,7 +233,7 @@ run(const options *opt, results *r, GError **error)
         return false;
     if (!opt->kernels_only) {
         r->has_stages = true;
-        if (!bench_answers(device, opt->model, opt->shape, precision, &r->stages, error))
+        if (!bench_answers(device, &r->model, precision, &r->stages, error))
             return false;
     }
     uint64_t now;
@@ -263,6 +267,8 @@ main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
 
     setlocale(LC_ALL, "");
+    /* --model names another one; the shape nano is that of the model that ships */
+    g_unsetenv("FUSION_MODEL");
     g_autoptr(GOptionContext) context = g_option_context_new("- measure kernels on a device");
     g_option_context_add_main_entries(context, entries, NULL);
     bool ok = g_option_context_parse(context, &argc, &argv, &error);
@@ -285,6 +291,7 @@ main(int argc, char **argv)
     else
         print_text(&r);
 
+    bench_model_clear(&r.model);
     g_clear_pointer(&r.kernels, g_array_unref);
     g_free(r.device);
     g_free(opt.model);
@@ -293,5 +300,5 @@ main(int argc, char **argv)
     g_free(opt.precision);
     g_free(opt.filter);
     g_free(opt.table);
-    return ok ? 0 : 1;
+    return ok ? 0 : error->domain == G_OPTION_ERROR ? 2 : 1;
 }

@@ -54,6 +54,11 @@ run(const char *in, const char *out, const char *precision_text, GError **error)
     if (r.kept)
         printf("; %u of %u files were there already", r.kept, r.kept + r.files);
     puts("");
+    for (char **name = r.left_out; name && *name; name++)
+        g_printerr("fusion-quantize: %s/%s: expected at most 128 MiB in a file beside the weights, "
+                   "found more: it was not copied; do so if it is needed\n",
+                   in, *name);
+    g_strfreev(r.left_out);
     return true;
 }
 
