@@ -23,7 +23,7 @@ GOALS = {"presence": 97, "colour": 95, "attribute": 92, "count": 85, "spatial": 
 
 TEMPLATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "card.md")
 DETAILS = {"count": "count, by the true count", "colour": "colour, by things in the picture",
-           "size": "height of what is asked about, of the picture's", "pair": "noun and colour",
+           "size": "height of what is asked about, of the picture's", "pair": "colour, by noun and colour",
            "wording": "wording of the question"}
 
 

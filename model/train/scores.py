@@ -159,8 +159,8 @@ def size_of(question):
 
 
 def pair_of(question):
-    """Whether noun and colour of the thing that is asked about ever came together in training"""
-    unseen = question.get("unseen_pair")
+    """For colour questions: whether noun and colour ever came together in training"""
+    unseen = question.get("unseen_pair") if question.get("kind") == "colour" else None
     return None if unseen is None else "never together in training" if unseen else "seen together"
 
 
