@@ -9,7 +9,7 @@
  * |[
  * gst-launch-1.0 filesrc location=yard.webm ! decodebin ! videoconvert ! \
  *     fusionvqa prompt="Is the gate open? [yes|no] || How many people?" ! \
- *     fusionoverlay ! videoconvert ! autovideosink
+ *     queue ! fusionoverlay ! videoconvert ! autovideosink
  * ]|
  */
 #include "gstfusionvqa.h"
