@@ -232,6 +232,19 @@ build(builder *b, const prompt_template *t, const char *system, char **questions
     return true;
 }
 
+void
+prompt_drop_padding(GArray *ids)
+{
+    guint n = 0;
+    for (guint i = 0; i < ids->len; i++) {
+        uint32_t id = g_array_index(ids, uint32_t, i);
+        if (id != 0)
+            g_array_index(ids, uint32_t, n++) = id;
+    }
+    if (n > 0) /* a pass over no text has no kernels */
+        g_array_set_size(ids, n);
+}
+
 prompt *
 prompt_new(const prompt_template *t, const fmt_tokenizer *tok, const char *system,
            const char *const *turns, uint32_t n_turns, const char *question, uint32_t grid,
@@ -253,6 +266,7 @@ prompt_new(const prompt_template *t, const fmt_tokenizer *tok, const char *syste
     p->instruction = encode(tok, instruction, FMT_ENCODE_ADD_BOS, error);
     if (!p->instruction)
         return NULL;
+    prompt_drop_padding(p->instruction);
 
     g_autoptr(GArray) segments = g_array_new(FALSE, FALSE, sizeof(segment));
     g_autoptr(GArray) begins = g_array_new(FALSE, FALSE, sizeof(guint));

@@ -28,6 +28,11 @@ typedef struct {
     GArray *instruction, *ids, *pieces;
 } prompt;
 
+/* Takes token 0, unless there is nothing else, out of what guides the vision encoder. The published
+ * models' encoder masks it as padding, also where it is a word of the vocabulary ("!" of LLaMA's);
+ * text has no positions there, so masked is as good as absent. */
+void prompt_drop_padding(GArray *ids);
+
 /* system NULL: the template's; empty: no system turn. turns: n_turns pairs of question, answer. */
 prompt *prompt_new(const prompt_template *t, const fmt_tokenizer *tok, const char *system,
                    const char *const *turns, uint32_t n_turns, const char *question, uint32_t grid,

@@ -230,6 +230,21 @@ test_typed_markers_are_text(void)
     tear_down(&f);
 }
 
+static void
+test_token_0_guides_nothing(void)
+{
+    const uint32_t had[] = {0, 128000, 5, 0, 0, 7, 0}, left[] = {128000, 5, 7};
+    g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    g_array_append_vals(ids, had, G_N_ELEMENTS(had));
+    prompt_drop_padding(ids);
+    g_assert_cmpmem(ids->data, ids->len * sizeof(uint32_t), left, sizeof left);
+    prompt_drop_padding(ids);
+    g_assert_cmpuint(ids->len, ==, 3);
+    memset(ids->data, 0, ids->len * sizeof(uint32_t));
+    prompt_drop_padding(ids);
+    g_assert_cmpuint(ids->len, ==, 3);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -241,5 +256,6 @@ main(int argc, char **argv)
     g_test_add_func("/prompt/system-prompt", test_system_prompt);
     g_test_add_func("/prompt/follow-up", test_follow_up);
     g_test_add_func("/prompt/typed-markers-are-text", test_typed_markers_are_text);
+    g_test_add_func("/prompt/token-0", test_token_0_guides_nothing);
     return g_test_run();
 }
