@@ -22,6 +22,22 @@ more_probable(gconstpointer a, gconstpointer b)
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
+/* Labels are quarks there, which the process keeps for ever, as it does this count: an application
+ * that asks with ever new choices gets so many. */
+#define NEW_LABELS_MOST 4096
+
+static gboolean
+label_of(const char *text, GQuark *label)
+{
+    static gint made;
+    *label = g_quark_try_string(text);
+    if (!*label && g_atomic_int_get(&made) < NEW_LABELS_MOST) {
+        g_atomic_int_inc(&made);
+        *label = g_quark_from_string(text);
+    }
+    return *label != 0;
+}
+
 /* The most probable one first: that is the one which objectdetectionoverlay shows. */
 static gboolean
 add_classes(GstAnalyticsRelationMeta *meta, const GValue *choices, GstAnalyticsClsMtd *mtd)
@@ -32,8 +48,9 @@ add_classes(GstAnalyticsRelationMeta *meta, const GValue *choices, GstAnalyticsC
         const GstStructure *choice = gst_value_get_structure(gst_value_array_get_value(choices, i));
         double probability = 0;
         gst_structure_get_double(choice, "probability", &probability);
-        Class c = {(gfloat) probability,
-                   g_quark_from_string(gst_structure_get_string(choice, "label"))};
+        Class c = {(gfloat) probability, 0};
+        if (!label_of(gst_structure_get_string(choice, "label"), &c.label))
+            return FALSE;
         g_array_append_val(classes, c);
     }
     g_array_sort(classes, more_probable);
