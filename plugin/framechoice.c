@@ -32,3 +32,12 @@ vqa_frame_choice_take(VqaFrameChoice *choice, GstClockTime running_time, int fps
     choice->slot = slot;
     return TRUE;
 }
+
+GstClockTime
+vqa_frame_choice_next(const VqaFrameChoice *choice, int fps_n, int fps_d)
+{
+    if (fps_n == 0 || !GST_CLOCK_TIME_IS_VALID(choice->origin))
+        return GST_CLOCK_TIME_NONE;
+    return choice->origin +
+           gst_util_uint64_scale(choice->slot + 1, (guint64) fps_d * GST_SECOND, fps_n);
+}

@@ -23,5 +23,7 @@ void vqa_frame_choice_reset(VqaFrameChoice *choice);
  * is chosen. */
 gboolean vqa_frame_choice_take(VqaFrameChoice *choice, GstClockTime running_time, int fps_n,
                                int fps_d);
+/* When the next frame is due that it takes; NONE: the next one, whatever its time. */
+GstClockTime vqa_frame_choice_next(const VqaFrameChoice *choice, int fps_n, int fps_d);
 
 G_END_DECLS

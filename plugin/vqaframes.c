@@ -183,19 +183,28 @@ caption_of(GPtrArray *riding)
     return g_string_free(text, FALSE);
 }
 
-/* With the lock. How long a caption lasts: until the question that is asked most often is asked
- * again. */
+/* With the lock. How long a caption lasts: until a question is asked again. When its answer comes
+ * is known only if the frame waits for it; else it lasts as long as the time between two frames
+ * that the question is asked about which is asked most often. */
 static GstClockTime
-caption_period(GstFusionVqa *self)
+caption_period(GstFusionVqa *self, GstClockTime running_time)
 {
-    GstClockTime period = GST_CLOCK_TIME_NONE;
-    guint n = self->questions->len;
-    for (guint i = 0; i < MAX(n, 1); i++) {
-        const VqaQuestion *question = n ? g_ptr_array_index(self->questions, i) : NULL;
-        GstClockTime own = vqa_question_period(self, question);
-        period = MIN(period, own ? own : GST_SECOND);
+    const VqaConfig *c = &self->config;
+    gboolean waits = vqa_waits(self, self->live_upstream);
+    GstClockTime period =
+        self->questions->len ? GST_CLOCK_TIME_NONE : vqa_question_period(self, NULL);
+    for (guint i = 0; i < self->questions->len; i++) {
+        const VqaQuestion *q = g_ptr_array_index(self->questions, i);
+        GstClockTime own = vqa_question_period(self, q);
+        own = own ? own : GST_SECOND; /* every frame */
+        GstClockTime next = q->fps_d ? vqa_frame_choice_next(&q->choice, q->fps_n, q->fps_d)
+                                     : vqa_frame_choice_next(&self->choice, c->fps_n, c->fps_d);
+        if (waits && GST_CLOCK_TIME_IS_VALID(next) && GST_CLOCK_TIME_IS_VALID(running_time) &&
+            next > running_time)
+            own = MIN(own, next - running_time);
+        period = MIN(period, own);
     }
-    return period;
+    return period ? period : GST_SECOND;
 }
 
 static void
@@ -299,7 +308,7 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         riding = collect_riding(self, buffer, running_time);
     if (flow == GST_FLOW_OK && self->alerts->len)
         alerts = vqa_alerts_collect(self, stream_time);
-    GstClockTime period = caption_period(self);
+    GstClockTime period = caption_period(self, running_time);
     g_mutex_unlock(&self->lock);
 
     if (tell_no_question)

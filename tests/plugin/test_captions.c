@@ -285,7 +285,7 @@ late_request(void)
     gst_buffer_unref(frame_through(&v, 4, 0));
     GstPad *sink = sink_link(&v, &s);
     gst_buffer_unref(frame_through(&v, 5, 300));
-    assert_log(&s, "start|caps|segment|cue 300+1000 q@4|");
+    assert_log(&s, "start|caps|segment|cue 300+700 q@4|");
     vqa_end(&v);
     sink_end(&s, sink);
 }
@@ -486,10 +486,27 @@ muxers(void)
     }
 }
 
+/* Questions of different rates: a caption ends where the next answer of any of them is due. */
+static void
+captions_of_rates(void)
+{
+    Vqa v;
+    Sink s = {0};
+    vqa_start(&v, FALSE, SMALL, "prompt", "a @2s || b @3s", NULL);
+    GstPad *sink = sink_link(&v, &s);
+    for (guint i = 0; i < 6; i++)
+        gst_buffer_unref(frame_through(&v, i + 1, i * 1000));
+    assert_log(&s, "start|caps|segment|cue 0+2000 a@1/b@1|cue 2000+1000 a@3/b@1|"
+                   "cue 3000+1000 a@3/b@4|cue 4000+2000 a@5/b@4|");
+    vqa_end(&v);
+    sink_end(&s, sink);
+}
+
 int
 main(int argc, char **argv)
 {
     support_init(&argc, &argv);
+    g_test_add_func("/captions/rates", captions_of_rates);
     g_test_add_func("/captions/cues-in-wait", cues_in_wait);
     g_test_add_func("/captions/cues-in-live", cues_in_live);
     g_test_add_func("/captions/gaps-follow-frames", gaps_follow_frames);
