@@ -364,6 +364,10 @@ class Families:
         near, far = min(a.depth, b.depth), max(a.depth, b.depth)
         if far < 1.3 * near or far - near < 0.6:
             return None
+        # The middle of a long truck may be further away than who stands behind its front: its lower edge tells.
+        nearer, farther = (a, b) if a.depth < b.depth else (b, a)
+        if nearer.bottom < farther.bottom - 0.02:
+            return None
         place = "in front" if a.depth < b.depth else "behind"
         if self.rng.random() < 0.5:
             keys = [(("depth", a.noun), 2, 1.0), (("depth 2", b.noun), 2, 1.0)]

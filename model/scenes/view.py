@@ -110,6 +110,11 @@ class Item:
         return v.is_person(self.noun)
 
     @property
+    def bottom(self):
+        """Where its lower edge is, as a share of the picture's height."""
+        return self.top + self.h / HEIGHT
+
+    @property
     def colour_seen(self):
         if self.clear and self.colour and self.pixels >= COLOUR_PIXELS and looks(self.colour, self.seen) \
                 and covers(self.colour, self.shades, self.person):

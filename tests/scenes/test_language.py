@@ -453,6 +453,18 @@ class Sides(unittest.TestCase):
         self.assertEqual(mirror(asked_for)[:2], ("Is the bright car right of the man?", "left"))
 
 
+class Depth(unittest.TestCase):
+    def test_what_stands_lower_is_not_behind(self):
+        scene = Scene(1, "street", things=[Thing(1, "truck", "red"), Thing(2, "dog")])
+        for dog, told in ((0.9, True), (0.5, False)):      # its lower edge; that of the truck is at 0.7
+            truth = imagine(random.Random(4), scene)
+            truck, other = truth["things"]
+            truck.update(box=[0.3, 0.3, 0.2, 0.4], centre=[0.4, 0.5], depth=13.0)
+            other.update(box=[0.5, dog - 0.2, 0.1, 0.2], centre=[0.55, dog - 0.1], depth=8.0)
+            texts = [q.text for seed in range(30) for q in QuestionMaker(random.Random(seed)).ask(scene, truth, 12, ["spatial"])]
+            self.assertEqual(any(re.search("front|behind", t) for t in texts), told)
+
+
 class HeldOut(unittest.TestCase):
     def test_training_sees_neither_wordings_nor_pairs(self):
         unseen = [wordings.pattern(w) for _, held_out in wordings.all_wordings().values() for w in held_out]
