@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "hostlookup.h"
+#include "mqtttarget.h"
 #include "publishtls.h"
 
 /* Packets that a broker has to keep at once; the default of most. */
@@ -33,7 +34,6 @@
 /* While connecting, libmosquitto does not tell whether it waits for reading or writing. */
 #define LOOK_EVERY (20 * G_TIME_SPAN_MILLISECOND)
 #define TOPIC_CHARACTERS "-_.:, ()@=%"
-#define DEFAULT_TOPIC "fusion/{stream}/{type}"
 #define ONLINE "{\"state\":\"online\"}"
 #define OFFLINE "{\"state\":\"offline\"}"
 
@@ -43,9 +43,8 @@ typedef struct {
     PublishSink parent;
     const PublishConfig *config;
     Publisher *publisher;
-    char *host, *topic, *client_id, *user, *password_in_location, *address;
-    guint16 port;
-    gboolean tls;
+    MqttTarget to;
+    char *client_id;
     int protocol; /* 5, or 4 (that is 3.1.1) with brokers that know no more */
 
     State state;
@@ -71,75 +70,6 @@ typedef struct {
 /* libmosquitto counts its users, but not for threads. */
 static GMutex library_lock;
 
-static gboolean
-parse_location(MqttSink *m, GError **error)
-{
-    const char *location = m->config->location;
-    g_autoptr(GError) failure = NULL;
-    g_autoptr(GUri) uri = g_uri_parse(location, G_URI_FLAGS_HAS_PASSWORD, &failure);
-    const char *host = uri ? g_uri_get_host(uri) : NULL;
-    if (!host || !*host) {
-        const char *after = strrchr(location, '@');
-        g_set_error(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-                    "location \"%s\": %s; expected mqtt://[USER[:PASSWORD]@]HOST[:PORT][/TOPIC]",
-                    after ? after + 1 : location, failure ? failure->message : "no host");
-        return FALSE;
-    }
-    m->tls = g_ascii_strcasecmp(g_uri_get_scheme(uri), "mqtts") == 0;
-    m->host = g_strdup(host);
-    m->port = (guint16) (g_uri_get_port(uri) > 0 ? g_uri_get_port(uri) : m->tls ? 8883 : 1883);
-    m->user = g_strdup(m->config->user_id ? m->config->user_id : g_uri_get_user(uri));
-    m->password_in_location = g_strdup(g_uri_get_password(uri));
-    const char *path = g_uri_get_path(uri);
-    if (path && path[0] == '/' && path[1])
-        m->topic = g_strdup(path + 1);
-    else
-        m->topic = g_strdup(m->config->topic ? m->config->topic : DEFAULT_TOPIC);
-    m->address = g_strdup_printf("%s:%u", m->host, m->port);
-    return TRUE;
-}
-
-static gboolean
-check_topic(const char *property, const char *topic, GError **error)
-{
-    if (!topic || mosquitto_pub_topic_check(topic) == MOSQ_ERR_SUCCESS)
-        return TRUE;
-    g_set_error(
-        error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-        "%s \"%s\" is no MQTT topic to publish to: 1 to 65535 bytes of UTF-8 without + and #",
-        property, topic);
-    return FALSE;
-}
-
-static gboolean
-check(MqttSink *m, GError **error)
-{
-    const PublishConfig *c = m->config;
-    g_autoptr(GError) failure = NULL;
-    if (!parse_location(m, error) || !check_topic("topic", m->topic, error) ||
-        !check_topic("status-topic", c->status_topic, error) ||
-        !publish_check_file("ca-file", c->ca_file, error) ||
-        !publish_check_file("cert-file", c->cert_file, error) ||
-        !publish_check_file("key-file", c->key_file, error))
-        return FALSE;
-    if (!c->cert_file != !c->key_file) {
-        g_set_error_literal(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-                            "cert-file and key-file belong together; only one of them is set");
-        return FALSE;
-    }
-    g_autofree char *password = publish_password(c, &failure);
-    if (failure) {
-        g_propagate_error(error, g_steal_pointer(&failure));
-        return FALSE;
-    }
-    if ((password || m->password_in_location) && !m->user) {
-        g_set_error_literal(error, GST_RESOURCE_ERROR, GST_RESOURCE_ERROR_SETTINGS,
-                            "a password is set, but user-id is not: MQTT sends both or none");
-        return FALSE;
-    }
-    return TRUE;
-}
-
 static void
 drop_client(MqttSink *m)
 {
@@ -157,12 +87,8 @@ free_sink(MqttSink *m)
     g_ptr_array_unref(m->failures);
     g_free(m->good);
     g_hash_table_unref(m->in_flight);
-    g_free(m->host);
-    g_free(m->topic);
+    mqtt_target_clear(&m->to);
     g_free(m->client_id);
-    g_free(m->user);
-    g_free(m->password_in_location);
-    g_free(m->address);
     g_free(m);
     g_mutex_lock(&library_lock);
     mosquitto_lib_cleanup();
@@ -182,7 +108,7 @@ mqtt_open(const PublishConfig *config, Publisher *publisher, GError **error)
     m->in_flight = g_hash_table_new(NULL, NULL);
     m->failures = g_ptr_array_new_with_free_func(g_free);
     m->protocol = MQTT_PROTOCOL_V5;
-    if (!check(m, error)) {
+    if (!mqtt_target_read(&m->to, config, error)) {
         free_sink(m);
         return NULL;
     }
@@ -207,7 +133,7 @@ lose(MqttSink *m, char *why)
 static char *
 describe(const MqttSink *m, int code)
 {
-    if (m->tls && (code == MOSQ_ERR_TLS || (code == MOSQ_ERR_ERRNO && errno == EPROTO))) {
+    if (m->to.tls && (code == MOSQ_ERR_TLS || (code == MOSQ_ERR_ERRNO && errno == EPROTO))) {
         const char *refusal = m->encryption ? publish_tls_refusal(m->encryption) : NULL;
         int failure = m->encryption ? publish_tls_failure(m->encryption) : 0;
         if (failure && !refusal)
@@ -289,7 +215,7 @@ on_publish(struct mosquitto *client, void *user, int id, int code,
         return;
     }
     g_autofree char *why =
-        g_strdup_printf("%s: the broker said: %s", m->address, mosquitto_reason_string(code));
+        g_strdup_printf("%s: the broker said: %s", m->to.address, mosquitto_reason_string(code));
     publisher_failed(m->publisher, record, why);
 }
 
@@ -326,8 +252,9 @@ judge_loss(MqttSink *m)
     gpointer record;
     g_hash_table_iter_init(&iter, m->in_flight);
     g_hash_table_iter_next(&iter, NULL, &record);
-    g_autofree char *text = g_strdup_printf(
-        "%s: the broker closed the connection %u times when it was sent", m->address, m->fruitless);
+    g_autofree char *text =
+        g_strdup_printf("%s: the broker closed the connection %u times when it was sent",
+                        m->to.address, m->fruitless);
     publisher_failed(m->publisher, record, text);
     m->fruitless = ALONE_AFTER;
 }
@@ -344,7 +271,7 @@ give_up(MqttSink *m, const char *why)
                       m->state == CONNECTED ? GST_RESOURCE_ERROR_WRITE
                                             : GST_RESOURCE_ERROR_OPEN_WRITE,
                       "MQTT broker %s: %s. Records wait; the next attempt comes within %g s",
-                      m->address, why, (double) m->config->max_reconnect_delay / GST_SECOND);
+                      m->to.address, why, (double) m->config->max_reconnect_delay / GST_SECOND);
     drop_client(m);
     g_clear_pointer(&m->encryption, publish_tls_free);
     g_clear_pointer(&m->lookup, host_lookup_free);
@@ -396,13 +323,13 @@ begin(MqttSink *m, const char *address)
         return MOSQ_ERR_INVAL;
     }
     int code = MOSQ_ERR_SUCCESS;
-    if (m->user)
-        code = mosquitto_username_pw_set(m->client, m->user,
-                                         password ? password : m->password_in_location);
-    if (code == MOSQ_ERR_SUCCESS && m->tls) {
+    if (m->to.user)
+        code =
+            mosquitto_username_pw_set(m->client, m->to.user, password ? password : m->to.password);
+    if (code == MOSQ_ERR_SUCCESS && m->to.tls) {
         /* libmosquitto's own settings would check the certificate against the address */
         if (!m->encryption)
-            m->encryption = publish_tls_new(c, m->host, &error);
+            m->encryption = publish_tls_new(c, m->to.host, &error);
         if (!m->encryption) {
             lose(m, g_strdup(error->message));
             return MOSQ_ERR_TLS;
@@ -416,7 +343,7 @@ begin(MqttSink *m, const char *address)
         code =
             mosquitto_will_set(m->client, c->status_topic, (int) strlen(OFFLINE), OFFLINE, 1, true);
     if (code == MOSQ_ERR_SUCCESS)
-        code = mosquitto_connect_async(m->client, address, m->port, (int) c->keepalive);
+        code = mosquitto_connect_async(m->client, address, m->to.port, (int) c->keepalive);
     return code;
 }
 
@@ -473,7 +400,7 @@ connection_failed(MqttSink *m, const char *why)
 static void
 look_up(MqttSink *m)
 {
-    m->lookup = host_lookup_new(m->host);
+    m->lookup = host_lookup_new(m->to.host);
     m->state = LOOKING_UP;
     m->at = g_get_monotonic_time() + LOOKUP_TIMEOUT;
 }
@@ -594,7 +521,7 @@ mqtt_send(PublishSink *sink, PublishRecord *record)
     guint most = m->fruitless >= ALONE_AFTER ? 1 : IN_FLIGHT;
     if (m->state != CONNECTED || m->lost || g_hash_table_size(m->in_flight) >= most)
         return FALSE;
-    g_autofree char *topic = publish_topic_expand(m->topic, record, TOPIC_CHARACTERS, TRUE);
+    g_autofree char *topic = publish_topic_expand(m->to.topic, record, TOPIC_CHARACTERS, TRUE);
     int id = 0;
     int code =
         mosquitto_publish(m->client, &id, topic, (int) record->length, record->line, 1, false);
@@ -607,7 +534,7 @@ mqtt_send(PublishSink *sink, PublishRecord *record)
     case MOSQ_ERR_MALFORMED_UTF8:
     case MOSQ_ERR_QOS_NOT_SUPPORTED: {
         g_autofree char *why =
-            g_strdup_printf("%s, topic \"%s\": %s", m->address, topic, mosquitto_strerror(code));
+            g_strdup_printf("%s, topic \"%s\": %s", m->to.address, topic, mosquitto_strerror(code));
         publisher_failed(m->publisher, record, why);
         return TRUE;
     }
