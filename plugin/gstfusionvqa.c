@@ -88,6 +88,8 @@ reset(GstFusionVqa *self)
     g_ptr_array_set_size(self->newest, 0);
     self->newest_seq = 0;
     self->seek_pad = NULL;
+    self->ask_seqnum = GST_SEQNUM_INVALID;
+    self->left_out_told = 0;
     self->mode_known = self->live_upstream = self->told_no_question = FALSE;
     self->flushing = self->failed = self->have_info = self->model_news = FALSE;
     self->state = FUSION_LOADING;
