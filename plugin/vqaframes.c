@@ -199,9 +199,12 @@ caption_period(GstFusionVqa *self, GstClockTime running_time)
         own = own ? own : GST_SECOND; /* every frame */
         GstClockTime next = q->fps_d ? vqa_frame_choice_next(&q->choice, q->fps_n, q->fps_d)
                                      : vqa_frame_choice_next(&self->choice, c->fps_n, c->fps_d);
+        /* Captions are in the time of the stream, of which there is more in a second if it is
+         * played faster. */
         if (waits && GST_CLOCK_TIME_IS_VALID(next) && GST_CLOCK_TIME_IS_VALID(running_time) &&
             next > running_time)
-            own = MIN(own, next - running_time);
+            own =
+                MIN(own, (GstClockTime) ((double) (next - running_time) * ABS(self->segment.rate)));
         period = MIN(period, own);
     }
     return period ? period : GST_SECOND;
