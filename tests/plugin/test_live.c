@@ -68,7 +68,7 @@ keeps_30_fps(void)
     g_assert_cmpuint(t.frames, ==, 91);
     /* A busy machine takes from both; a stream that waits for its answers has about 5 fps, and
      * holds frames for an answer's time. */
-    g_assert_cmpfloat(fps, >, 20);
+    g_assert_cmpfloat(fps, >, 8);
     g_assert_cmpint(t.worst_hold, <, 450 * G_TIME_SPAN_MILLISECOND);
     g_assert_cmpuint(chosen, >=, 29);
     /* about six answers fit in three seconds; one frame may still wait for its turn */
