@@ -95,16 +95,13 @@ vqa_take_ask(GstFusionVqa *self, GstEvent *event)
     guint64 id = ask(self, question, gst_structure_get_string(s, "tag"));
     g_mutex_lock(&self->lock);
     self->ask_ok = id != 0;
-    g_mutex_unlock(&self->lock);
-    if (!id) {
-        g_mutex_lock(&self->lock);
+    if (!id)
         vqa_report_failure(self, question
                                      ? "an event fusion-ask was refused: its question is empty, "
                                        "or too many wait for a frame"
                                      : "an event fusion-ask was refused: expected a field "
                                        "question of type string");
-        g_mutex_unlock(&self->lock);
-    }
+    g_mutex_unlock(&self->lock);
     gst_event_unref(event);
     return id != 0;
 }

@@ -67,6 +67,26 @@ begin_stream(Vqa *v, const char *id, GstClockTime base)
     gst_harness_push_event(v->h, gst_event_new_segment(&segment));
 }
 
+void
+flush_stream(Vqa *v)
+{
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    gst_harness_push_event(v->h, gst_event_new_flush_start());
+    gst_harness_push_event(v->h, gst_event_new_flush_stop(TRUE));
+    gst_harness_push_event(v->h, gst_event_new_segment(&segment));
+}
+
+void
+crop_to(GstBuffer *buffer, guint x, guint y, guint width, guint height)
+{
+    GstVideoCropMeta *crop = gst_buffer_add_video_crop_meta(buffer);
+    crop->x = x;
+    crop->y = y;
+    crop->width = width;
+    crop->height = height;
+}
+
 GstBuffer *
 frame_new(Vqa *v, guint value, guint ms)
 {

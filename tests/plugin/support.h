@@ -29,6 +29,10 @@ void vqa_end(Vqa *v);
 
 /* A new stream of SMALL in the same element, without a flush; its running times begin at base. */
 void begin_stream(Vqa *v, const char *id, GstClockTime base);
+/* A flush, as of a seek, after which times begin at 0. */
+void flush_stream(Vqa *v);
+/* What is to be seen of the buffer's picture. */
+void crop_to(GstBuffer *buffer, guint x, guint y, guint width, guint height);
 
 /* A frame of one grey value at a time in ms. */
 GstBuffer *frame_new(Vqa *v, guint value, guint ms);

@@ -56,11 +56,7 @@ ask_at_once(void)
     /* a new set of questions lets them ride on, a flush does not */
     g_object_set(v.element, "prompt", "r", NULL);
     assert_answers(frame_through(&v, 7, 10400), "r@7,one@6");
-    GstSegment segment;
-    gst_segment_init(&segment, GST_FORMAT_TIME);
-    gst_harness_push_event(v.h, gst_event_new_flush_start());
-    gst_harness_push_event(v.h, gst_event_new_flush_stop(TRUE));
-    gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+    flush_stream(&v);
     assert_answers(frame_through(&v, 8, 0), "r@8");
     /* not more than 16, the newest */
     for (guint i = 0; i < 20; i++) {
@@ -204,19 +200,13 @@ ask_outlives_a_seek(void)
     guint64 id = ask(&v, "now");
     gst_buffer_unref(frame_through(&v, 1, 0));
     wait_stat(v.element, "asked", 2);
-    GstSegment segment;
-    gst_segment_init(&segment, GST_FORMAT_TIME);
-    gst_harness_push_event(v.h, gst_event_new_flush_start());
-    gst_harness_push_event(v.h, gst_event_new_flush_stop(TRUE));
-    gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+    flush_stream(&v);
     fake.answer_ms = 0;
     gst_buffer_unref(frame_through(&v, 2, 0));
     wait_stat(v.element, "answered", 2);
     GstBuffer *b = frame_through(&v, 3, 100);
-    guint64 answered;
     g_assert_cmpstr(answer_on(b, 1), ==, "now@2");
-    g_assert_true(gst_structure_get_uint64(answer_structure_on(b, 1), "id", &answered));
-    g_assert_cmpuint(answered, ==, id);
+    g_assert_cmpuint(id_on(b, 1), ==, id);
     gst_buffer_unref(b);
     wait_stat(v.element, "cancelled", 2);
     vqa_end(&v);
@@ -552,10 +542,7 @@ zone(void)
     gst_buffer_unref(b);
     /* inside the visible rectangle */
     b = frame_new(&v, 1, 100);
-    GstVideoCropMeta *crop = gst_buffer_add_video_crop_meta(b);
-    crop->x = crop->y = 4;
-    crop->width = 8;
-    crop->height = 16;
+    crop_to(b, 4, 4, 8, 16);
     gst_harness_push(v.h, b);
     gst_buffer_unref(gst_harness_pull(v.h));
     fake_last_frame(&w, &h);
@@ -647,11 +634,7 @@ scene(void)
     assert_answers(frame_through(&v, 200, 700), "q@116,r@116,s@115");
     assert_answers(frame_through(&v, 201, 800), "q@200,r@200,s@115");
     /* a flush begins anew, and so does another size */
-    GstSegment segment;
-    gst_segment_init(&segment, GST_FORMAT_TIME);
-    gst_harness_push_event(v.h, gst_event_new_flush_start());
-    gst_harness_push_event(v.h, gst_event_new_flush_stop(TRUE));
-    gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+    flush_stream(&v);
     assert_answers(frame_through(&v, 202, 0), "q@202,r@202");
     gst_harness_set_src_caps_str(v.h, "video/x-raw,format=RGBx,width=40,height=24,framerate=10/1");
     assert_answers(frame_through(&v, 203, 100), "q@203,r@203");
@@ -749,11 +732,7 @@ context(void)
     /* a flush is a new conversation */
     g_object_set(v.element, "context-turns", 2, NULL);
     gst_buffer_unref(frame_through(&v, 6, 5000));
-    GstSegment segment;
-    gst_segment_init(&segment, GST_FORMAT_TIME);
-    gst_harness_push_event(v.h, gst_event_new_flush_start());
-    gst_harness_push_event(v.h, gst_event_new_flush_stop(TRUE));
-    gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+    flush_stream(&v);
     gst_buffer_unref(frame_through(&v, 7, 0));
     g_autofree char *anew = fake_last_turns();
     g_assert_cmpstr(anew, ==, "");

@@ -63,11 +63,7 @@ reading(void)
     g_assert_cmpuint(at(two, 0)->track, ==, 7);
     g_assert_cmpuint(at(two, 1)->track, ==, 42);
     /* of what is visible */
-    GstVideoCropMeta *crop = gst_buffer_add_video_crop_meta(b);
-    crop->x = 10;
-    crop->y = 10;
-    crop->width = 40;
-    crop->height = 40;
+    crop_to(b, 10, 10, 40, 40);
     g_autoptr(GArray) visible = vqa_detections_on(b, &info, 100);
     static const double inside[] = {0, 0, 0.5, 0.75};
     for (guint i = 0; i < 4; i++)
@@ -349,11 +345,7 @@ ends(void)
     assert_answers(through(&v, sides(&v, 10, 20, 1, 2, 0)), "q@20");
     /* the failed one is asked about again, the other one is known */
     assert_answers(through(&v, sides(&v, 11, 21, 1, 2, 100)), "q@20,q@11");
-    GstSegment segment;
-    gst_segment_init(&segment, GST_FORMAT_TIME);
-    gst_harness_push_event(v.h, gst_event_new_flush_start());
-    gst_harness_push_event(v.h, gst_event_new_flush_stop(TRUE));
-    gst_harness_push_event(v.h, gst_event_new_segment(&segment));
+    flush_stream(&v);
     assert_answers(through(&v, sides(&v, 12, 22, -1, 2, 0)), "q@22");
     g_assert_cmpuint(stat_of(v.element, "failed"), ==, 1);
     vqa_end(&v);

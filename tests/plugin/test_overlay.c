@@ -132,11 +132,7 @@ draws_on_what_is_seen(void)
     gst_buffer_unref(whole);
     GstBuffer *b = gst_buffer_new_allocate(NULL, 640 * 250 * 4, NULL);
     gst_buffer_add_video_meta(b, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_BGRx, 640, 250);
-    GstVideoCropMeta *crop = gst_buffer_add_video_crop_meta(b);
-    crop->x = 320;
-    crop->y = 10;
-    crop->width = 320;
-    crop->height = 240;
+    crop_to(b, 320, 10, 320, 240);
     b = drawn_on(&o, b, gate);
     const Bounds found = changed(&o, b);
     g_assert_cmpint(expected.n, >, 100);

@@ -254,11 +254,7 @@ crop_meta(void)
     vqa_start(&v, FALSE, SMALL, "prompt", "q", NULL);
     GstBuffer *b = frame_new(&v, 1, 0);
     gst_buffer_memset(b, (5 * 32 + 7) * 4, 200, 4); /* the first pixel of the rectangle */
-    GstVideoCropMeta *crop = gst_buffer_add_video_crop_meta(b);
-    crop->x = 7;
-    crop->y = 5;
-    crop->width = 11;
-    crop->height = 9;
+    crop_to(b, 7, 5, 11, 9);
     gst_harness_push(v.h, b);
     assert_answers(gst_harness_pull(v.h), "q@200");
     fake_last_frame(&w, &h);
@@ -277,11 +273,7 @@ crop_meta_of_larger_memory(void)
     gst_buffer_memset(b, 0, 1, 64 * 24 * 4);
     gst_buffer_memset(b, 32 * 4, 200, 4);
     gst_buffer_add_video_meta(b, GST_VIDEO_FRAME_FLAG_NONE, GST_VIDEO_FORMAT_RGBx, 64, 24);
-    GstVideoCropMeta *crop = gst_buffer_add_video_crop_meta(b);
-    crop->x = 32;
-    crop->y = 0;
-    crop->width = 32;
-    crop->height = 24;
+    crop_to(b, 32, 0, 32, 24);
     GST_BUFFER_PTS(b) = 0;
     gst_harness_push(v.h, b);
     assert_answers(gst_harness_pull(v.h), "q@200");
