@@ -179,9 +179,9 @@ VqaTextPad *vqa_ref_text_pad(GstFusionVqa *self);
 /* ---- vqaframes.c: frames on their way through */
 /* The chain function of the sink pad. */
 GstFlowReturn vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer);
-/* Sends on, as an event, what rode on no frame: whoever publishes answers wants each of them.
- * `all`: what waits for a frame too. Streaming thread, without the lock. */
-void vqa_send_missed(GstFusionVqa *self, gboolean all);
+/* At the end: sends on, as an event, what rode on no frame and what still waits for one. Whoever
+ * publishes answers wants each of them. Streaming thread, without the lock. */
+void vqa_send_all_missed(GstFusionVqa *self);
 /* Whether a frame that is asked about is held until its answers are there. With the lock. */
 gboolean vqa_waits(const GstFusionVqa *self, gboolean live_upstream);
 

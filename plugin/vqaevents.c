@@ -70,7 +70,7 @@ sink_event(GstPad *pad, GstObject *parent, GstEvent *event)
         break;
     case GST_EVENT_EOS:
         vqa_fail_asks(self, "the stream ended before a frame came");
-        vqa_send_missed(self, TRUE);
+        vqa_send_all_missed(self);
         break;
     case GST_EVENT_FLUSH_START:
         vqa_set_flushing(self, TRUE);

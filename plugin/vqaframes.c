@@ -252,13 +252,9 @@ relate(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding)
     }
 }
 
-void
-vqa_send_missed(GstFusionVqa *self, gboolean all)
+static void
+send_missed(GstFusionVqa *self, GPtrArray *missed, GstClockTime running_time)
 {
-    g_mutex_lock(&self->lock);
-    g_autoptr(GPtrArray) missed = vqa_rider_take_missed(&self->rider, all);
-    GstClockTime running_time = self->position;
-    g_mutex_unlock(&self->lock);
     if (!missed)
         return;
     g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
@@ -267,12 +263,22 @@ vqa_send_missed(GstFusionVqa *self, gboolean all)
     gst_pad_push_event(self->src, gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM, s));
 }
 
+void
+vqa_send_all_missed(GstFusionVqa *self)
+{
+    g_mutex_lock(&self->lock);
+    g_autoptr(GPtrArray) missed = vqa_rider_take_missed(&self->rider, TRUE);
+    GstClockTime running_time = self->position;
+    g_mutex_unlock(&self->lock);
+    send_missed(self, missed, running_time);
+}
+
 GstFlowReturn
 vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
 {
     GstFusionVqa *self = GST_FUSION_VQA(parent);
     GstFlowReturn flow = GST_FLOW_OK;
-    g_autoptr(GPtrArray) riding = NULL, alerts = NULL;
+    g_autoptr(GPtrArray) riding = NULL, missed = NULL, alerts = NULL;
     gboolean tell_no_question = FALSE;
 
     if (!self->mode_known) {
@@ -309,6 +315,8 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         flow = GST_FLOW_ERROR;
     else
         riding = collect_riding(self, buffer, running_time);
+    if (flow == GST_FLOW_OK)
+        missed = vqa_rider_take_missed(&self->rider, FALSE);
     if (flow == GST_FLOW_OK && self->alerts->len)
         alerts = vqa_alerts_collect(self, stream_time);
     GstClockTime period = caption_period(self, running_time);
@@ -323,7 +331,7 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         gst_buffer_unref(buffer);
         return flow;
     }
-    vqa_send_missed(self, FALSE);
+    send_missed(self, missed, running_time);
     if (riding || alerts) {
         /* Copies at most the metadata: the memory with the pixels is shared. */
         buffer = gst_buffer_make_writable(buffer);
