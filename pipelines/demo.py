@@ -16,20 +16,12 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstVideo", "1.0")
 from gi.repository import GLib, Gst, GstVideo  # noqa: E402
 
-from stream import about_sound, local_path, quoted  # noqa: E402
+from stream import about_sound, local_path, quoted, rate  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CLIP = os.path.join(HERE, "demo.webm")
 CLIP_QUESTIONS = ["Is there a car?", "Is there a person?", "Is there a dog?", "Describe the picture."]
 QUESTIONS = ["Is there a person?", "Is there a car?", "How many people are there?"]
-
-
-def rate(text):
-    """A rate as the element takes it: what it cannot read would leave the property as it is, without a word."""
-    parts = text.split("/")
-    if not 1 <= len(parts) <= 2 or not all(p.isdigit() for p in parts) or int(parts[-1]) == 0 and len(parts) == 2:
-        raise argparse.ArgumentTypeError("expected frames a second as 2/1 or 1/5, found %r" % text)
-    return "/".join(parts) if len(parts) == 2 else text + "/1"
 
 
 def parse_arguments():

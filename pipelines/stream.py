@@ -44,6 +44,14 @@ def seconds(text):
     return number
 
 
+def rate(text):
+    """A rate as the element takes it: what it cannot read would leave the property as it is, without a word."""
+    parts = text.split("/")
+    if not 1 <= len(parts) <= 2 or not all(p.isdigit() for p in parts) or int(parts[-1]) == 0 and len(parts) == 2:
+        raise argparse.ArgumentTypeError("expected frames a second as 2/1 or 1/5, found %r" % text)
+    return "/".join(parts) if len(parts) == 2 else text + "/1"
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="pipelines/stream", description=__doc__)
     parser.add_argument("source", help="rtsp:// or another address, camera device, or file")
@@ -52,7 +60,7 @@ def parse_arguments():
     parser.add_argument("--size", type=size, default="640x360", help="of the output, both even (%(default)s)")
     parser.add_argument("--rate", type=positive, default=15, help="frames a second of the output (%(default)s)")
     parser.add_argument("--bitrate", type=positive, default=1000, help="of the output, in kbit/s (%(default)s)")
-    parser.add_argument("--frame-rate", default="1/1", help="frames asked about a second (%(default)s)")
+    parser.add_argument("--frame-rate", type=rate, default="1/1", help="frames asked about a second (%(default)s)")
     parser.add_argument("--segment", type=positive, default=2, help="seconds of an HLS segment (%(default)s)")
     parser.add_argument("--timeout", type=seconds, default=10,
                         help="a camera that sends no frame for so many seconds is lost (%(default)s)")

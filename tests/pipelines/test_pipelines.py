@@ -209,7 +209,7 @@ def test_stream_says_what_is_wrong(folder):
     for arguments, words in ((("/nonexistent.webm", "q"), "/nonexistent.webm: no such file"),
                              ((CLIP, "q", "--size", "large"), "--size"), ((CLIP, "q", "--size", "641x360"), "--size"),
                              ((CLIP, "q", "--rate", "0"), "--rate"),
-                             ((CLIP, "q", "--frame-rate", "often"), "frame-rate"),
+                             ((CLIP, "q", "--frame-rate", "often"), "found 'often'"),
                              ((CLIP, "q", os.path.join(CLIP, "o")), "OUT %s: cannot be written" % os.path.join(CLIP, "o"))):
         done = subprocess.run([script("stream"), *arguments], env=environment(), text=True, capture_output=True,
                               timeout=60)
