@@ -178,25 +178,36 @@ set_property(GObject *object, guint id, const GValue *value, GParamSpec *pspec)
         vqa_warn_of_texts(self);
 }
 
+static const char *
+model_state(const GstFusionVqa *self)
+{
+    static const char *const names[] = {[FUSION_LOADING] = "loading",
+                                        [FUSION_READY] = "ready",
+                                        [FUSION_FAILED] = "failed",
+                                        [FUSION_LOST] = "lost"};
+    return self->model ? names[self->state] : "none";
+}
+
 GstStructure *
 vqa_stats(GstFusionVqa *self)
 {
     const VqaCounters *n = &self->counters;
     guint64 ended = n->answered + n->failed + n->cancelled;
     return gst_structure_new(
-        "fusion-stats", "frames", G_TYPE_UINT64, n->frames, "chosen", G_TYPE_UINT64, n->chosen,
-        "submitted", G_TYPE_UINT64, n->submitted, "skipped", G_TYPE_UINT64, n->skipped, "asked",
-        G_TYPE_UINT64, n->asked, "answered", G_TYPE_UINT64, n->answered, "failed", G_TYPE_UINT64,
-        n->failed, "cancelled", G_TYPE_UINT64, n->cancelled, "pending", G_TYPE_UINT64,
-        n->asked - ended, "alerts", G_TYPE_UINT64, n->alerts, "unchanged", G_TYPE_UINT64,
-        n->unchanged, "cached", G_TYPE_UINT64, n->cached, "load-ms", G_TYPE_DOUBLE, n->load_ms,
-        "convert-ms", G_TYPE_DOUBLE, n->converted ? n->convert_ms / n->converted : 0.0,
-        "latency-ms", G_TYPE_DOUBLE, n->answered ? n->latency_ms / n->answered : 0.0,
-        "latency-max-ms", G_TYPE_DOUBLE, n->latency_max_ms, "queue-ms", G_TYPE_DOUBLE,
-        n->last.queue_ms, "preprocess-ms", G_TYPE_DOUBLE, n->last.preprocess_ms, "global-ms",
-        G_TYPE_DOUBLE, n->last.global_ms, "guided-ms", G_TYPE_DOUBLE, n->last.guided_ms,
-        "prefill-ms", G_TYPE_DOUBLE, n->last.prefill_ms, "decode-ms", G_TYPE_DOUBLE,
-        n->last.decode_ms, "total-ms", G_TYPE_DOUBLE, n->last.total_ms, NULL);
+        "fusion-stats", "model-state", G_TYPE_STRING, model_state(self), "frames", G_TYPE_UINT64,
+        n->frames, "chosen", G_TYPE_UINT64, n->chosen, "submitted", G_TYPE_UINT64, n->submitted,
+        "skipped", G_TYPE_UINT64, n->skipped, "asked", G_TYPE_UINT64, n->asked, "answered",
+        G_TYPE_UINT64, n->answered, "failed", G_TYPE_UINT64, n->failed, "cancelled", G_TYPE_UINT64,
+        n->cancelled, "pending", G_TYPE_UINT64, n->asked - ended, "alerts", G_TYPE_UINT64,
+        n->alerts, "unchanged", G_TYPE_UINT64, n->unchanged, "cached", G_TYPE_UINT64, n->cached,
+        "load-ms", G_TYPE_DOUBLE, n->load_ms, "convert-ms", G_TYPE_DOUBLE,
+        n->converted ? n->convert_ms / n->converted : 0.0, "latency-ms", G_TYPE_DOUBLE,
+        n->answered ? n->latency_ms / n->answered : 0.0, "latency-max-ms", G_TYPE_DOUBLE,
+        n->latency_max_ms, "queue-ms", G_TYPE_DOUBLE, n->last.queue_ms, "preprocess-ms",
+        G_TYPE_DOUBLE, n->last.preprocess_ms, "global-ms", G_TYPE_DOUBLE, n->last.global_ms,
+        "guided-ms", G_TYPE_DOUBLE, n->last.guided_ms, "prefill-ms", G_TYPE_DOUBLE,
+        n->last.prefill_ms, "decode-ms", G_TYPE_DOUBLE, n->last.decode_ms, "total-ms",
+        G_TYPE_DOUBLE, n->last.total_ms, NULL);
 }
 
 static void

@@ -264,8 +264,8 @@ install_answers(GObjectClass *klass)
         klass, PROP_STATS,
         g_param_spec_boxed("stats", "Statistics",
                            "Counters since READY (chosen = submitted + skipped + waiting; asked = "
-                           "answered + failed + cancelled + pending) and timings in milliseconds "
-                           "(read only)",
+                           "answered + failed + cancelled + pending), timings in milliseconds, "
+                           "and model-state (none, loading, ready, lost or failed; read only)",
                            GST_TYPE_STRUCTURE, READ));
 }
 

@@ -398,6 +398,14 @@ device_lost_while_waited_for(void)
     vqa_end(&v);
 }
 
+static void
+assert_model_state(GstElement *element, const char *expected)
+{
+    g_autoptr(GstStructure) stats = NULL;
+    g_object_get(element, "stats", &stats, NULL);
+    g_assert_cmpstr(gst_structure_get_string(stats, "model-state"), ==, expected);
+}
+
 /* The device is lost between two questions: a warning, frames pass, answers come again after. */
 static void
 device_lost(void)
@@ -407,11 +415,14 @@ device_lost(void)
         vqa_start(&v, live, SMALL, "prompt", "q", "frame-rate", 0, 1, NULL);
         gst_buffer_unref(frame_through(&v, 1, 0));
         wait_stat(v.element, "answered", 1);
+        assert_model_state(v.element, "ready");
         fake_lose_device(TRUE);
+        assert_model_state(v.element, "lost");
         for (guint i = 1; i < 5; i++)
             assert_answers(frame_through(&v, 1, i * 100), "q@1");
         gst_message_unref(wait_message(v.bus, GST_MESSAGE_WARNING));
         fake_lose_device(FALSE);
+        assert_model_state(v.element, "ready");
         gst_buffer_unref(frame_through(&v, 8, 1000));
         wait_stat(v.element, "answered", 2);
         for (guint i = 0; i < 500 && stat_of(v.element, "pending"); i++)
@@ -423,6 +434,8 @@ device_lost(void)
             text = answers_take(frame_through(&v, 8, 1200 + i));
         }
         g_assert_cmpstr(text, ==, "q@8");
+        gst_element_set_state(v.element, GST_STATE_NULL);
+        assert_model_state(v.element, "none");
         vqa_end(&v);
     }
 }
