@@ -436,14 +436,21 @@ void
 vqa_answers_attach(GstBuffer *buffer, const char *stream, GPtrArray *answers,
                    GstClockTime running_time)
 {
-    write_into(structure_on(buffer, VQA_ANSWER_META), "answers", stream, answers, running_time);
+    vqa_answers_write(structure_on(buffer, VQA_ANSWER_META), stream, answers, running_time);
+}
+
+void
+vqa_alerts_write(GstStructure *into, const char *stream, GPtrArray *alerts,
+                 GstClockTime running_time)
+{
+    write_into(into, "alerts", stream, alerts, running_time);
 }
 
 void
 vqa_alerts_attach(GstBuffer *buffer, const char *stream, GPtrArray *alerts,
                   GstClockTime running_time)
 {
-    write_into(structure_on(buffer, VQA_ALERT_META), "alerts", stream, alerts, running_time);
+    vqa_alerts_write(structure_on(buffer, VQA_ALERT_META), stream, alerts, running_time);
 }
 
 const GValue *

@@ -85,7 +85,10 @@ typedef struct {
 /* An alert ready to be carried, in the clothes of an answer: its structure is `fusion-alert`, its
  * text the rule's name. */
 VqaAnswer *vqa_alert_new(const VqaAlertFields *fields, const VqaAnswerFields *answer);
-/* As vqa_answers_attach, into the metadata `fusion-alert` with the fields `alerts` and `json`. */
+/* As vqa_answers_write, the fields `alerts` and `json`. */
+void vqa_alerts_write(GstStructure *into, const char *stream, GPtrArray *alerts,
+                      GstClockTime running_time);
+/* As vqa_answers_attach, into the metadata `fusion-alert`. */
 void vqa_alerts_attach(GstBuffer *buffer, const char *stream, GPtrArray *alerts,
                        GstClockTime running_time);
 

@@ -79,6 +79,8 @@ reset(GstFusionVqa *self)
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
     vqa_rider_flush(&self->rider);
     vqa_alerts_reset(self);
+    g_ptr_array_set_size(self->rider.missed, 0);
+    g_ptr_array_set_size(self->missed_alerts, 0);
     for (guint i = 0; i < self->questions->len; i++)
         vqa_question_reset(g_ptr_array_index(self->questions, i));
     g_queue_clear_full(&self->asked_turns, g_free);
@@ -143,6 +145,7 @@ gst_fusion_vqa_init(GstFusionVqa *self)
     self->asks = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_question_unref);
     self->alerts = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_alert_unref);
     self->newest = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+    self->missed_alerts = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
     reset(self);
 
     self->sink = gst_pad_new_from_static_template(&sink_template, "sink");
@@ -171,6 +174,7 @@ finalize(GObject *object)
     g_ptr_array_unref(self->asks);
     g_ptr_array_unref(self->alerts);
     g_ptr_array_unref(self->newest);
+    g_ptr_array_unref(self->missed_alerts);
     g_free(self->failure);
     g_mutex_clear(&self->lock);
     g_mutex_clear(&self->cancel_lock);

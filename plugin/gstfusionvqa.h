@@ -108,6 +108,7 @@ struct _GstFusionVqa {
     GPtrArray *asks; /* VqaQuestion of the action signal, for the next frame */
     guint64 last_id;
     GPtrArray *alerts;            /* VqaAlert */
+    GPtrArray *missed_alerts;     /* VqaAnswer told that rode on no frame, till they are taken */
     char **file_questions;        /* lines of prompt-file, or NULL */
     GQueue asked_turns;           /* of questions asked once: they are one conversation */
     GMutex watch_lock;            /* taken without the lock */
@@ -179,8 +180,8 @@ VqaTextPad *vqa_ref_text_pad(GstFusionVqa *self);
 /* ---- vqaframes.c: frames on their way through */
 /* The chain function of the sink pad. */
 GstFlowReturn vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer);
-/* At the end: sends on, as an event, what rode on no frame and what still waits for one. Whoever
- * publishes answers wants each of them. Streaming thread, without the lock. */
+/* At the end: sends on, as events, answers and alerts that rode on no frame or still wait for one.
+ * Whoever publishes wants each of them. Streaming thread, without the lock. */
 void vqa_send_all_missed(GstFusionVqa *self);
 /* Whether a frame that is asked about is held until its answers are there. With the lock. */
 gboolean vqa_waits(const GstFusionVqa *self, gboolean live_upstream);
@@ -273,6 +274,9 @@ void vqa_alerts_raise(GstFusionVqa *self, GPtrArray *raised, VqaJob *job,
                       const VqaAnswerFields *answer);
 /* The alerts (VqaAnswer) that a frame at this stream time carries, or NULL. With the lock. */
 GPtrArray *vqa_alerts_collect(GstFusionVqa *self, GstClockTime time);
+/* As vqa_rider_take_missed: alerts that were over, or forgotten, before a frame came. With the
+ * lock. */
+GPtrArray *vqa_alerts_take_missed(GstFusionVqa *self, gboolean all);
 
 /* ---- vqasnapshot.c: pictures for alerts, on the worker, without the lock */
 /* TRUE if rules and properties could want one. */

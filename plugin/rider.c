@@ -226,8 +226,10 @@ vqa_rider_set_questions(VqaRider *rider, GPtrArray *questions)
     }
     for (guint i = 0; i < old->len; i++) {
         Slot *before = g_ptr_array_index(old, i);
-        if (!before->asked && !(before->region && find(rider->slots, before->key, FALSE)))
+        if (!before->asked && !(before->region && find(rider->slots, before->key, FALSE))) {
+            miss(rider, before);
             continue;
+        }
         Slot *slot = add(rider->slots, before->key, before->asked);
         g_autofree char *key = slot->key;
         *slot = *before;
@@ -240,13 +242,14 @@ vqa_rider_set_questions(VqaRider *rider, GPtrArray *questions)
 void
 vqa_rider_flush(VqaRider *rider)
 {
+    for (guint i = 0; i < rider->slots->len; i++)
+        miss(rider, g_ptr_array_index(rider->slots, i));
     for (guint i = rider->slots->len; i-- > 0;) {
         Slot *slot = g_ptr_array_index(rider->slots, i);
         g_clear_pointer(&slot->answer, vqa_answer_unref);
         if (slot->asked || slot->region)
             g_ptr_array_remove_index(rider->slots, i);
     }
-    g_ptr_array_set_size(rider->missed, 0);
 }
 
 static Slot *

@@ -59,7 +59,7 @@ void vqa_rider_init(VqaRider *rider);
 void vqa_rider_clear(VqaRider *rider);
 /* The standing questions are these (VqaQuestion) now: answers of the others leave. */
 void vqa_rider_set_questions(VqaRider *rider, GPtrArray *questions);
-/* Forgets all answers. */
+/* Forgets all answers; those that rode on no frame are missed. */
 void vqa_rider_flush(VqaRider *rider);
 /* The newest answer; `seq` is its frame's number, an older frame's answer changes nothing. Ignored
  * if the question is not a standing one any more. An answer about a detection has a place of its

@@ -24,7 +24,8 @@ typedef struct {
     guint64 track;
     VqaAlertState state;
     GstClockTime period; /* the longest that its answers may need to come, as last seen */
-    VqaAnswer *riding;   /* the last alert, told */
+    VqaAnswer *riding;   /* the last alert, told on the bus */
+    gboolean carried;    /* by a frame, or missed */
 } Watched;
 
 /* Tracked objects come and go. */
@@ -45,9 +46,21 @@ watched_free(gpointer data)
     g_free(w);
 }
 
+/* Whoever publishes alerts wants those too that no frame will carry. */
+static void
+miss(GstFusionVqa *self, Watched *w)
+{
+    if (!w->riding || w->carried)
+        return;
+    if (self->missed_alerts->len == VQA_MISSED_MOST)
+        g_ptr_array_remove_index(self->missed_alerts, 0);
+    g_ptr_array_add(self->missed_alerts, vqa_answer_ref(w->riding));
+    w->carried = TRUE;
+}
+
 /* Room is made by what was not answered about for the longest time. */
 static Watched *
-watched_for(VqaAlert *a, guint64 track)
+watched_for(GstFusionVqa *self, VqaAlert *a, guint64 track)
 {
     Watched *w = g_hash_table_lookup(a->watched, &track);
     if (w)
@@ -58,6 +71,7 @@ watched_for(VqaAlert *a, guint64 track)
         g_hash_table_iter_init(&iter, a->watched);
         while (g_hash_table_iter_next(&iter, NULL, (gpointer *) &each))
             oldest = !oldest || each->state.last < oldest->state.last ? each : oldest;
+        miss(self, oldest);
         g_hash_table_remove(a->watched, &oldest->track);
     }
     w = g_new0(Watched, 1);
@@ -206,13 +220,25 @@ vqa_alerts_add_questions(GstFusionVqa *self, GPtrArray *list)
 
 /* ---- time */
 
+static void
+miss_all(GstFusionVqa *self)
+{
+    for (guint i = 0; i < self->alerts->len; i++) {
+        const VqaAlert *a = g_ptr_array_index(self->alerts, i);
+        GHashTableIter iter;
+        Watched *w;
+        g_hash_table_iter_init(&iter, a->watched);
+        while (g_hash_table_iter_next(&iter, NULL, (gpointer *) &w))
+            miss(self, w);
+    }
+}
+
 void
 vqa_alerts_reset(GstFusionVqa *self)
 {
-    for (guint i = 0; i < self->alerts->len; i++) {
-        VqaAlert *a = g_ptr_array_index(self->alerts, i);
-        g_hash_table_remove_all(a->watched);
-    }
+    miss_all(self);
+    for (guint i = 0; i < self->alerts->len; i++)
+        g_hash_table_remove_all(((VqaAlert *) g_ptr_array_index(self->alerts, i))->watched);
 }
 
 GPtrArray *
@@ -230,7 +256,7 @@ vqa_alerts_update(GstFusionVqa *self, const VqaJob *job, const VqaQuestion *ques
         if (strcmp(a->question->text, question->question->text) != 0)
             continue;
         /* On a device that needs longer, answers are that far apart. */
-        Watched *w = watched_for(a, detection ? detection->track : 0);
+        Watched *w = watched_for(self, a, detection ? detection->track : 0);
         w->period = MAX(period, latency);
         if (detection)
             w->period = MAX(w->period, c->region_interval);
@@ -266,6 +292,11 @@ vqa_alerts_raise(GstFusionVqa *self, GPtrArray *raised, VqaJob *job, const VqaAn
         vqa_save_snapshot(self, job, a->rule->name, answer->stream, &snapshot, &lookback);
 
         g_mutex_lock(&self->lock);
+        /* So may one of the warning that the picture could not be saved. */
+        if (job->epoch != self->epoch) {
+            g_mutex_unlock(&self->lock);
+            return;
+        }
         const VqaAlertFields fields = {
             .id = ++self->last_id,
             .name = a->rule->name,
@@ -280,16 +311,16 @@ vqa_alerts_raise(GstFusionVqa *self, GPtrArray *raised, VqaJob *job, const VqaAn
             .lookback = lookback,
         };
         VqaAnswer *told = vqa_alert_new(&fields, answer);
-        gboolean current = job->epoch == self->epoch;
-        if (current) {
-            Watched *w = watched_for(a, r->track);
-            g_clear_pointer(&w->riding, vqa_answer_unref);
-            w->riding = vqa_answer_ref(told);
-            self->counters.alerts++;
-        }
+        Watched *w = watched_for(self, a, r->track);
+        miss(self, w);
+        g_clear_pointer(&w->riding, vqa_answer_unref);
+        w->riding = vqa_answer_ref(told);
+        w->carried = FALSE;
+        if (!g_ptr_array_find(self->alerts, a, NULL))
+            miss(self, w); /* the rules are others since */
+        self->counters.alerts++;
         g_mutex_unlock(&self->lock);
-        if (current)
-            vqa_tell_alert(self, told);
+        vqa_tell_alert(self, told);
         vqa_answer_unref(told);
     }
 }
@@ -304,12 +335,29 @@ vqa_alerts_collect(GstFusionVqa *self, GstClockTime time)
         Watched *w;
         g_hash_table_iter_init(&iter, a->watched);
         while (g_hash_table_iter_next(&iter, NULL, (gpointer *) &w)) {
-            if (!w->riding || !vqa_alert_state_is_active(&w->state, a->rule, time, w->period))
+            if (!w->riding)
                 continue;
+            if (!vqa_alert_state_is_active(&w->state, a->rule, time, w->period)) {
+                miss(self, w);
+                continue;
+            }
+            w->carried = TRUE;
             if (!active)
                 active = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
             g_ptr_array_add(active, vqa_answer_ref(w->riding));
         }
     }
     return active;
+}
+
+GPtrArray *
+vqa_alerts_take_missed(GstFusionVqa *self, gboolean all)
+{
+    if (all)
+        miss_all(self);
+    if (!self->missed_alerts->len)
+        return NULL;
+    GPtrArray *taken = self->missed_alerts;
+    self->missed_alerts = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+    return taken;
 }

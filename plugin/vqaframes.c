@@ -252,15 +252,21 @@ relate(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding)
     }
 }
 
+/* Each NULL if there are none. */
 static void
-send_missed(GstFusionVqa *self, GPtrArray *missed, GstClockTime running_time)
+send_missed(GstFusionVqa *self, GPtrArray *answers, GPtrArray *alerts, GstClockTime running_time)
 {
-    if (!missed)
-        return;
     g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
-    GstStructure *s = gst_structure_new_empty(VQA_ANSWER_META);
-    vqa_answers_write(s, stream, missed, running_time);
-    gst_pad_push_event(self->src, gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM, s));
+    if (answers) {
+        GstStructure *s = gst_structure_new_empty(VQA_ANSWER_META);
+        vqa_answers_write(s, stream, answers, running_time);
+        gst_pad_push_event(self->src, gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM, s));
+    }
+    if (alerts) {
+        GstStructure *s = gst_structure_new_empty(VQA_ALERT_META);
+        vqa_alerts_write(s, stream, alerts, running_time);
+        gst_pad_push_event(self->src, gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM, s));
+    }
 }
 
 void
@@ -268,9 +274,10 @@ vqa_send_all_missed(GstFusionVqa *self)
 {
     g_mutex_lock(&self->lock);
     g_autoptr(GPtrArray) missed = vqa_rider_take_missed(&self->rider, TRUE);
+    g_autoptr(GPtrArray) missed_alerts = vqa_alerts_take_missed(self, TRUE);
     GstClockTime running_time = self->position;
     g_mutex_unlock(&self->lock);
-    send_missed(self, missed, running_time);
+    send_missed(self, missed, missed_alerts, running_time);
 }
 
 GstFlowReturn
@@ -278,7 +285,7 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
 {
     GstFusionVqa *self = GST_FUSION_VQA(parent);
     GstFlowReturn flow = GST_FLOW_OK;
-    g_autoptr(GPtrArray) riding = NULL, missed = NULL, alerts = NULL;
+    g_autoptr(GPtrArray) riding = NULL, missed = NULL, alerts = NULL, missed_alerts = NULL;
     gboolean tell_no_question = FALSE;
 
     if (!self->mode_known) {
@@ -315,10 +322,11 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         flow = GST_FLOW_ERROR;
     else
         riding = collect_riding(self, buffer, running_time);
-    if (flow == GST_FLOW_OK)
+    if (flow == GST_FLOW_OK) {
         missed = vqa_rider_take_missed(&self->rider, FALSE);
-    if (flow == GST_FLOW_OK && self->alerts->len)
         alerts = vqa_alerts_collect(self, stream_time);
+        missed_alerts = vqa_alerts_take_missed(self, FALSE);
+    }
     GstClockTime period = caption_period(self, running_time);
     g_mutex_unlock(&self->lock);
 
@@ -331,7 +339,7 @@ vqa_chain(GstPad *pad, GstObject *parent, GstBuffer *buffer)
         gst_buffer_unref(buffer);
         return flow;
     }
-    send_missed(self, missed, running_time);
+    send_missed(self, missed, missed_alerts, running_time);
     if (riding || alerts) {
         /* Copies at most the metadata: the memory with the pixels is shared. */
         buffer = gst_buffer_make_writable(buffer);

@@ -92,6 +92,7 @@ vqa_set_alert(GstFusionVqa *self, const GValue *value)
     if (!stay) {
         g_free(self->config.alert);
         self->config.alert = g_steal_pointer(&text);
+        vqa_alerts_reset(self);
         g_ptr_array_set_size(self->alerts, 0);
         if (alerts)
             g_ptr_array_extend_and_steal(self->alerts, alerts);

@@ -214,3 +214,28 @@ run_pipeline(const char *description)
     gst_element_set_state(pipeline, GST_STATE_NULL);
     gst_object_unref(pipeline);
 }
+
+void
+assert_missed(Vqa *v, const char *expected)
+{
+    g_autoptr(GString) found = g_string_new(NULL);
+    GstEvent *e;
+    while ((e = gst_harness_try_pull_event(v->h))) {
+        const GstStructure *s =
+            GST_EVENT_TYPE(e) == GST_EVENT_CUSTOM_DOWNSTREAM ? gst_event_get_structure(e) : NULL;
+        gboolean alerts = s && gst_structure_has_name(s, "fusion-alert");
+        const GValue *all = alerts ? gst_structure_get_value(s, "alerts")
+                            : s && gst_structure_has_name(s, "fusion-answer")
+                                ? gst_structure_get_value(s, "answers")
+                                : NULL;
+        for (guint i = 0; all && i < gst_value_array_get_size(all); i++) {
+            const GstStructure *one = gst_value_get_structure(gst_value_array_get_value(all, i));
+            g_string_append_printf(found, "%s%s%s", found->len ? "," : "", alerts ? "!" : "",
+                                   gst_structure_get_string(one, alerts ? "alert" : "answer"));
+        }
+        if (GST_EVENT_TYPE(e) == GST_EVENT_EOS)
+            g_string_append(found, " EOS");
+        gst_event_unref(e);
+    }
+    g_assert_cmpstr(found->str, ==, expected);
+}

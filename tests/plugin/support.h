@@ -48,6 +48,9 @@ void assert_answers(GstBuffer *buffer /* taken */, const char *expected);
 guint64 stat_of(GstElement *element, const char *name);
 /* Waits, up to 5 s, until the counter has at least this value. */
 void wait_stat(GstElement *element, const char *name, guint64 at_least);
+/* What events told of that rode on no frame, since the last call: answers as they are, alerts as
+ * "!name", separated by commas; " EOS" where that was among them. */
+void assert_missed(Vqa *v, const char *expected);
 /* Waits for a message of the type, up to 5 s; fails if none came. */
 GstMessage *wait_message(GstBus *bus, GstMessageType type);
 guint count_messages(GstBus *bus, GstMessageType type);

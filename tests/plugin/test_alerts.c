@@ -307,6 +307,41 @@ seeks(void)
     vqa_end(&v);
 }
 
+/* Told on the bus, an alert goes downstream even if it has ended, or the stream has begun anew,
+ * when the next frame comes, and if none comes. */
+static void
+without_a_frame(void)
+{
+    Vqa v;
+    fake.red_decides = TRUE;
+    fake.answer_ms = 20;
+    vqa_start(&v, TRUE, SMALL, "alert", "'q': yes > 0.7 named fall", "frame-rate", 0, 1, NULL);
+    gst_buffer_unref(frame_through(&v, 90, 0));
+    wait_stat(v.element, "alerts", 1);
+    assert_missed(&v, "");
+    for (guint i = 1; i <= 3; i++) {
+        if (i == 2)
+            gst_harness_push_event(v.h, gst_event_new_stream_start("again"));
+        if (i == 3)
+            g_object_set(v.element, "alert", "'q': yes > 0.7 named other", NULL);
+        GstBuffer *b = frame_through(&v, 90, i * 60000);
+        g_assert_cmpuint(alerts_on(b), ==, 0);
+        gst_buffer_unref(b);
+        assert_missed(&v, i == 2 ? "yes,!fall" : "!fall");
+        wait_stat(v.element, "alerts", 1 + i);
+    }
+    GstBuffer *b = frame_through(&v, 90, 181000);
+    g_assert_cmpuint(alerts_on(b), ==, 1);
+    gst_buffer_unref(b);
+    assert_missed(&v, ""); /* carried */
+    wait_stat(v.element, "answered", 5);
+    gst_buffer_unref(frame_through(&v, 90, 300000));
+    wait_stat(v.element, "alerts", 5);
+    gst_harness_push_event(v.h, gst_event_new_eos());
+    assert_missed(&v, "yes,!other EOS");
+    vqa_end(&v);
+}
+
 /* Times are stream time: at double speed a second of it is half a second. */
 static void
 double_speed(void)
@@ -514,6 +549,7 @@ main(int argc, char **argv)
     g_test_add_func("/alerts/odd-texts", odd_texts);
     g_test_add_func("/alerts/bad-rules", bad_rules);
     g_test_add_func("/alerts/seeks", seeks);
+    g_test_add_func("/alerts/without-a-frame", without_a_frame);
     g_test_add_func("/alerts/double-speed", double_speed);
     g_test_add_func("/alerts/no-answers", no_answers);
     g_test_add_func("/alerts/live", live);

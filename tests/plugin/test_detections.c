@@ -216,37 +216,6 @@ tracked(void)
     vqa_end(&v);
 }
 
-/* Answers of events with what rode on no frame, so far: "answer,answer,...". */
-static char *
-missed(Vqa *v)
-{
-    GString *text = g_string_new(NULL);
-    GstEvent *e;
-    while ((e = gst_harness_try_pull_event(v->h))) {
-        const GstStructure *s = gst_event_get_structure(e);
-        const GValue *all = GST_EVENT_TYPE(e) == GST_EVENT_CUSTOM_DOWNSTREAM &&
-                                    gst_structure_has_name(s, "fusion-answer")
-                                ? gst_structure_get_value(s, "answers")
-                                : NULL;
-        for (guint i = 0; all && i < gst_value_array_get_size(all); i++) {
-            const GstStructure *one = gst_value_get_structure(gst_value_array_get_value(all, i));
-            g_string_append_printf(text, "%s%s", text->len ? "," : "",
-                                   gst_structure_get_string(one, "answer"));
-        }
-        if (GST_EVENT_TYPE(e) == GST_EVENT_EOS)
-            g_string_append(text, " EOS");
-        gst_event_unref(e);
-    }
-    return g_string_free(text, FALSE);
-}
-
-static void
-assert_missed(Vqa *v, const char *expected)
-{
-    g_autofree char *found = missed(v);
-    g_assert_cmpstr(found, ==, expected);
-}
-
 /* What is gone when its answer is there carries none, and still whoever publishes wants it. */
 static void
 answered_too_late(void)
