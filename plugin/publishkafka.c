@@ -29,8 +29,10 @@ typedef struct {
     gboolean connected;
     gboolean leaving; /* reports of a producer that is being taken down do not count */
     char *broken;     /* why the producer has to be replaced */
+    gboolean refused; /* which is why: by name or certificate */
     guint attempt;
-    gint64 at; /* of the next producer */
+    gint64 at;   /* of the next producer */
+    gint64 down; /* since when no broker can be reached; 0: not so, or told */
 } KafkaSink;
 
 static void
@@ -143,6 +145,7 @@ on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *m, void *opaque)
     k->in_flight--;
     if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         k->attempt = 0;
+        k->down = 0;
         set_connected(k, TRUE);
         publisher_done(k->publisher, m->_private);
     } else if (goes_alone(k, m->err)) {
@@ -162,15 +165,20 @@ on_error(rd_kafka_t *producer, int code, const char *reason, void *opaque)
         if (!k->broken)
             k->broken = g_strdup(reason);
     } else if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-        publisher_trouble(
-            k->publisher, GST_RESOURCE_ERROR_OPEN_WRITE,
-            "Kafka brokers %s: none can be reached. Records wait, and librdkafka tries on",
-            k->brokers);
+        if (!k->down)
+            k->down = g_get_monotonic_time();
         set_connected(k, FALSE);
     } else if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) {
-        publisher_trouble(k->publisher, GST_RESOURCE_ERROR_NOT_AUTHORIZED, "Kafka brokers %s: %s",
-                          k->brokers, reason);
-        set_connected(k, FALSE);
+        if (k->connected) {
+            publisher_trouble(k->publisher, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
+                              "Kafka brokers %s: %s", k->brokers, reason);
+            set_connected(k, FALSE);
+        } else if (!k->broken) {
+            /* Nothing was delivered since one of them refused us: the password or the certificate
+             * may have been renewed, and a producer reads them once. */
+            k->broken = g_strdup(reason);
+            k->refused = TRUE;
+        }
     }
 }
 
@@ -317,6 +325,7 @@ drop_producer(KafkaSink *k)
     leave(g_steal_pointer(&k->producer));
     k->leaving = FALSE;
     k->in_flight = 0;
+    k->down = 0;
 }
 
 static void
@@ -366,14 +375,23 @@ kafka_work(PublishSink *sink, short revents)
     if (k->broken) {
         gint64 wait = publish_back_off(k->config, k->attempt++);
         publisher_trouble(
-            k->publisher, GST_RESOURCE_ERROR_WRITE,
+            k->publisher, k->refused ? GST_RESOURCE_ERROR_NOT_AUTHORIZED : GST_RESOURCE_ERROR_WRITE,
             "Kafka brokers %s, topic %s: %s. Records wait; the next attempt comes within %g s",
             k->brokers, k->topic, k->broken, (double) k->config->max_reconnect_delay / GST_SECOND);
         set_connected(k, FALSE);
         g_clear_pointer(&k->broken, g_free);
+        k->refused = FALSE;
         drop_producer(k);
         publisher_rewind(k->publisher);
         k->at = g_get_monotonic_time() + wait;
+    }
+    /* Why not may follow right behind. */
+    if (k->down && g_get_monotonic_time() - k->down >= LOOK_EVERY) {
+        publisher_trouble(
+            k->publisher, GST_RESOURCE_ERROR_OPEN_WRITE,
+            "Kafka brokers %s: none can be reached. Records wait, and librdkafka tries on",
+            k->brokers);
+        k->down = 0;
     }
     if (!k->producer && g_get_monotonic_time() >= k->at) {
         g_autoptr(GError) error = NULL;

@@ -275,6 +275,10 @@ give_up(MqttSink *m, const char *why)
     drop_client(m);
     g_clear_pointer(&m->encryption, publish_tls_free);
     g_clear_pointer(&m->lookup, host_lookup_free);
+    /* What took the older protocol may have been no broker, and the next one may want no less than
+     * the newer. */
+    if (m->state != CONNECTED && !m->step_down)
+        m->protocol = MQTT_PROTOCOL_V5;
     m->state = AWAY;
     m->step_down = FALSE;
     m->at = now + wait;

@@ -2,6 +2,8 @@
 /* fusionpublish with librdkafka's mock cluster: brokers on the loopback device that are reached as
  * real ones are, can be taken down, and answer with errors when told to. */
 #include <librdkafka/rdkafka.h>
+#include <gio/gio.h>
+#include <glib/gstdio.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <string.h>
 
@@ -193,7 +195,11 @@ errors(void)
     rd_kafka_mock_push_request_errors(
         c.brokers, PRODUCE, 3, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
         RD_KAFKA_RESP_ERR__TRANSPORT, RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS);
-    pub_push_ids(&p, 21, 60);
+    /* A broker would refuse what follows a gap; the mock takes a request that was under way
+     * already, so the one that fails goes alone. */
+    pub_push_ids(&p, 21, 21);
+    wait_counter(&p, "published", 21);
+    pub_push_ids(&p, 22, 60);
     wait_counter(&p, "published", 60);
     pub_end(&p);
     g_assert_cmpuint(consume(&c, 1, NULL, 60), ==, 0);
@@ -213,9 +219,7 @@ given_back(void)
     wait_counter(&p, "published", 20);
     rd_kafka_mock_push_request_errors(c.brokers, PRODUCE, 1,
                                       RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
-    /* A broker would refuse what follows a gap; the mock takes a request that was under way
-     * already, so the one that fails goes alone. */
-    pub_push_ids(&p, 21, 21);
+    pub_push_ids(&p, 21, 21); /* alone, as in errors */
     g_free(wait_warning(&p, "the next attempt comes", 10));
     pub_push_ids(&p, 22, 40);
     wait_counter(&p, "published", 40);
@@ -282,6 +286,54 @@ too_large(void)
     cluster_end(&c);
 }
 
+typedef struct {
+    GSocketListener *listener;
+    GCancellable *end;
+} NoTls;
+
+static gpointer
+speak_no_tls(gpointer data)
+{
+    static const char reply[] = "This is no TLS.";
+    const NoTls *n = data;
+    GSocketConnection *c;
+    while ((c = g_socket_listener_accept(n->listener, NULL, n->end, NULL))) {
+        GOutputStream *out = g_io_stream_get_output_stream(G_IO_STREAM(c));
+        g_output_stream_write_all(out, reply, sizeof reply, NULL, NULL, NULL);
+        g_object_unref(c);
+    }
+    return NULL;
+}
+
+/* Who is refused comes again with the password that the file has then. librdkafka tells the same
+ * failure every 30 s only. */
+static void
+refused(void)
+{
+    NoTls n = {g_socket_listener_new(), g_cancellable_new()};
+    guint port = g_socket_listener_add_any_inet_port(n.listener, NULL, NULL);
+    GThread *thread = g_thread_new("no-tls", speak_no_tls, &n);
+    g_autofree char *location = g_strdup_printf("kafka://127.0.0.1:%u/" TOPIC, port);
+    Pub p = {0};
+    pub_folder(&p);
+    g_autofree char *file = pub_path(&p, "password");
+    g_assert_true(g_file_set_contents(file, "old", -1, NULL));
+    pub_start(&p, "location", location, QUICK, "user-id", "camera", "password-file", file,
+              "kafka-options", "security.protocol=sasl_ssl;sasl.mechanism=PLAIN", NULL);
+    pub_push_ids(&p, 1, 3);
+    g_free(wait_warning(&p, "the next attempt comes", 50));
+    g_assert_cmpint(g_unlink(file), ==, 0);
+    g_free(wait_warning(&p, file, 50));
+    g_assert_true(g_file_set_contents(file, "new", -1, NULL));
+    g_free(wait_warning(&p, "SSL", 50));
+    g_assert_cmpuint(stat_of(p.element, "waiting"), ==, 3);
+    pub_end(&p);
+    g_cancellable_cancel(n.end);
+    g_thread_join(thread);
+    g_object_unref(n.end);
+    g_object_unref(n.listener);
+}
+
 /* Stopping with brokers away is prompt. */
 static void
 stop_while_away(void)
@@ -327,6 +379,7 @@ main(int argc, char **argv)
     g_test_add_func("/publish/kafka/given-back", given_back);
     g_test_add_func("/publish/kafka/one-topic-refused", one_topic_refused);
     g_test_add_func("/publish/kafka/too-large", too_large);
+    g_test_add_func("/publish/kafka/refused", refused);
     g_test_add_func("/publish/kafka/stop-while-away", stop_while_away);
     g_test_add_func("/publish/kafka/wrong-settings", wrong_settings);
     return support_run();
