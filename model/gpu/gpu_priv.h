@@ -178,9 +178,10 @@ bool gpu_reflect_check(gpu_device *dev, const gpu_kernel_desc *desc, GError **er
 /* Timestamps of a command: marks, each begins a segment that belongs to a stage (or to none). */
 typedef struct {
     bool on, profile;
+    bool reset;       /* in the piece that is being recorded: what is left */
     unsigned left;    /* queries in the newest pool */
     GArray *pools;    /* VkQueryPool */
-    GArray *marks;    /* stage index, one a query; -1: no stage; -2: a query that is not written */
+    GArray *marks;    /* stage index, one a query; -1: no stage */
     GPtrArray *names; /* owned stage names in order of first use */
     GArray *times;    /* gpu_stage_time */
 } gpu_timer;

@@ -40,11 +40,11 @@ gpu_timer_stage(gpu_cmd *cmd, const char *name)
     return (int) t->names->len - 1;
 }
 
-/* A pool is reset by the piece that writes it, so a piece begins with a pool of its own. */
+/* What a piece writes it resets first: of a pool that others wrote before, what they left. */
 void
 gpu_timer_begin_piece(gpu_cmd *cmd)
 {
-    cmd->timer.left = 0;
+    cmd->timer.reset = false;
 }
 
 void
@@ -72,16 +72,15 @@ gpu_timer_mark(gpu_cmd *cmd, int stage)
         }
         gpu_set_name(dev, VK_OBJECT_TYPE_QUERY_POOL, (uint64_t) pool, "%s %u", cmd->name,
                      t->pools->len);
-        vkCmdResetQueryPool(cmd->cb, pool, 0, QUERIES);
-        /* What the pool before has left is not written. */
-        int unused = -2;
-        while (t->marks->len % QUERIES)
-            g_array_append_val(t->marks, unused);
         g_array_append_val(t->pools, pool);
         t->left = QUERIES;
+        t->reset = false;
     }
-    vkCmdWriteTimestamp(cmd->cb, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
-                        g_array_index(t->pools, VkQueryPool, t->pools->len - 1), QUERIES - t->left);
+    VkQueryPool pool = g_array_index(t->pools, VkQueryPool, t->pools->len - 1);
+    if (!t->reset)
+        vkCmdResetQueryPool(cmd->cb, pool, QUERIES - t->left, t->left);
+    t->reset = true;
+    vkCmdWriteTimestamp(cmd->cb, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, pool, QUERIES - t->left);
     g_array_append_val(t->marks, stage);
     t->left--;
 }
@@ -101,10 +100,7 @@ gpu_timer_collect(gpu_cmd *cmd, GError **error)
     int stage = -1;
     uint64_t begin = 0;
     for (guint p = 0; p < t->pools->len; p++) {
-        uint32_t n = 0;
-        while (n < QUERIES && p * QUERIES + n < t->marks->len &&
-               g_array_index(t->marks, int, p *QUERIES + n) != -2)
-            n++;
+        uint32_t n = MIN(QUERIES, t->marks->len - p * QUERIES);
         uint64_t stamps[QUERIES];
         VkResult res = vkGetQueryPoolResults(
             cmd->dev->handle, g_array_index(t->pools, VkQueryPool, p), 0, n, n * sizeof stamps[0],

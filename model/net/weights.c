@@ -70,6 +70,18 @@ shift_for(float largest, ops_dtype store)
     return CLAMP(4 * steps, -OPS_MAX_SHIFT, OPS_MAX_SHIFT);
 }
 
+/* Codes of ordinary weights have scales of which many are subnormal halves, and a driver may take
+ * such a half for 0. Lifted by this much, all of them are normal, and so is what a kernel makes of
+ * a scale and its codes; with these weights it is no more than f16 holds either. */
+#define CODES_SHIFT -12
+#define CODES_MOST 8.0f
+
+static float
+largest_code(fmt_dtype dtype)
+{
+    return dtype == FMT_I8 ? 127 : 8;
+}
+
 static bool
 random_weight(const net_decl *d, source *src, GArray *parts)
 {
@@ -88,7 +100,7 @@ stored_weight(const net_binder *b, const net_decl *d, source *src, ops_weight_de
               GArray *parts, GError **error)
 {
     const net_tensor_decl *t = &g_array_index(b->tensors, net_tensor_decl, d->first);
-    bool codes = false; /* their scales are what they are */
+    bool codes = false;
     float most = 0;
 
     for (unsigned i = 0; i < d->n; i++) {
@@ -100,6 +112,7 @@ stored_weight(const net_binder *b, const net_decl *d, source *src, ops_weight_de
             const fmt_tensor *scales = fmt_checkpoint_find(src->checkpoint, name);
             if (!fmt_tensor_largest(scales, &largest, error))
                 return false;
+            largest *= largest_code(f->dtype);
             part.scales = scales->data;
             codes = true;
         } else if (!fmt_tensor_largest(f, &largest, error)) {
@@ -108,8 +121,11 @@ stored_weight(const net_binder *b, const net_decl *d, source *src, ops_weight_de
         most = MAX(most, largest);
         g_array_append_val(parts, part);
     }
-    desc->shift = codes ? 0 : shift_for(most, d->store);
-    if (desc->shift)
+    if (ops_is_codes(d->store) && most < CODES_MOST)
+        desc->shift = CODES_SHIFT;
+    else if (!codes)
+        desc->shift = shift_for(most, d->store);
+    if (desc->shift && !ops_is_codes(d->store))
         g_debug("%s: largest value %g: stored times 2^%d", t->name, (double) most, -desc->shift);
     return true;
 }

@@ -115,7 +115,7 @@ typedef struct {
     ops_dtype store;        /* on the device, not BF16; a value that f16 cannot hold is an error. Q8 and Q4
                                keep a source's codes of that type, and quantise any other */
     int shift; /* stored times 2^-shift, and products multiply by 2^shift: for weights beyond or far below the
-                  range of f16. -OPS_MAX_SHIFT .. OPS_MAX_SHIFT; 0 where a source is codes */
+                  range of f16, and scales of codes. -OPS_MAX_SHIFT .. OPS_MAX_SHIFT */
     bool interleave_halves; /* for OPS_ACT_SWIGLU: rows 0..n/2 are gates, n/2..n ups */
     const char *name;
     GCancellable *cancel; /* or NULL */

@@ -147,6 +147,10 @@ group_codes(const ops_weight_desc *desc, const source_row *row, uint32_t row_ind
         *scale = load_u16(row->scales + first / OPS_GROUP * 2);
         if ((*scale & 0x7c00) == 0x7c00)
             return fail_value(desc, row_index, first, "a finite scale", NAN, error);
+        if (desc->shift && row->dtype == desc->store)
+            *scale = f32_to_f16(scale_bits(f16_to_f32(*scale), unit));
+        if ((*scale & 0x7c00) == 0x7c00)
+            return fail_value(desc, row_index, first, "a scale that f16 holds", INFINITY, error);
     }
     if (row->dtype == desc->store) {
         for (uint32_t i = 0; i < n; i++)
@@ -273,13 +277,6 @@ ops_weight_new(ops *o, const ops_weight_desc *desc, GError **error)
             "%s: expected an even number of rows (gates, then ups), found %" G_GUINT64_FORMAT, name,
             n);
         return NULL;
-    }
-    for (unsigned i = 0; i < desc->n_parts && desc->shift; i++) {
-        if (ops_is_codes(desc->parts[i].dtype)) {
-            g_set_error(error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,
-                        "%s: expected no shift of codes, found %d", name, desc->shift);
-            return NULL;
-        }
     }
     if (ABS(desc->shift) > OPS_MAX_SHIFT) {
         g_set_error(error, OPS_ERROR, OPS_ERROR_UNSUPPORTED,

@@ -187,6 +187,48 @@ conversions(op_env *env, const void *arg)
     op_compare(env, ahead, want, 1e-12, 1e-5, "roundings of f32 sums of 100 values below 1");
 }
 
+/* Scales far below 2^-14, as halves subnormal, that are stored times a power of two: the products
+ * stay, to the bit, whether the codes are made before or at the load. */
+static void
+lifted(op_env *env, const void *arg)
+{
+    ops_dtype type = GPOINTER_TO_UINT(arg);
+    g_autofree float *wv = op_values(OP_RANDOM, env->seed++, N * KK, 0x1p-12f, OPS_F32);
+    size_t row_bytes = ops_codes_bytes(KK, type), row_scales = ops_scales_bytes(KK) / 2;
+    g_autofree uint8_t *codes = g_malloc(N * row_bytes);
+    g_autofree uint16_t *scales = g_new(uint16_t, N * row_scales);
+    op_mat *a = op_random(env, "a", M, KK, OPS_F16, OP_RANDOM, 1);
+    op_mat *plain = op_output(env, "plain", M, N, OPS_F32);
+    op_mat *out = op_output(env, "lifted", M, N, OPS_F32);
+    unsigned subnormal = 0;
+
+    for (uint32_t r = 0; r < N; r++) {
+        g_autoptr(GError) error = NULL;
+        ops_quantize_row(wv + r * KK, KK, type, codes + r * row_bytes, scales + r * row_scales,
+                         &error);
+        g_assert_no_error(error);
+        for (uint32_t g = 0; g < row_scales; g++)
+            subnormal += (scales[r * row_scales + g] & 0x7c00) == 0;
+    }
+    g_assert_cmpuint(subnormal, >, 0);
+    const ops_weight_part part = {codes, type, N, scales};
+    ops_weight_desc desc = {.parts = &part, .n_parts = 1, .k = KK, .store = type};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(ops_weight) w = ops_weight_new(env->o, &desc, &error);
+    g_assert_no_error(error);
+    desc.shift = -12;
+    g_autoptr(ops_weight) high = ops_weight_new(env->o, &desc, &error);
+    g_assert_no_error(error);
+    multiply(env, a, w, plain);
+    multiply(env, a, high, out);
+    g_assert_cmpmem(plain->v, M * N * 4, out->v, M * N * 4);
+
+    desc.shift = 12 - 48; /* beyond what halves hold */
+    g_assert_null(ops_weight_new(env->o, &desc, &error));
+    g_assert_error(error, OPS_ERROR, OPS_ERROR_UNSUPPORTED);
+    g_assert_nonnull(strstr(error->message, "expected a scale that f16 holds"));
+}
+
 static void
 bad_scale(op_env *env, const void *arg)
 {
@@ -226,6 +268,8 @@ add_cases(void)
 #undef ADD
         g_autofree char *case_name = g_strdup_printf("conversions/%s", types[t].name);
         op_add("quantize", case_name, OP_F16, conversions, type);
+        g_autofree char *lifted_name = g_strdup_printf("lifted/%s", types[t].name);
+        op_add("quantize", lifted_name, OP_F16, lifted, type);
     }
     op_add("quantize", "bad_scale", OP_F16, bad_scale, NULL);
 }
