@@ -119,6 +119,34 @@ gpu_variant(ops *o, uint32_t head_dim, uint32_t q_len, gpu_kernel_desc *desc, ui
     return false;
 }
 
+/* Heads by heads where all of them cost more than a slice: a dispatch is never cut, and the
+ * device's watchdog and a cancel wait for its end. FALSE: one dispatch is enough, or all that can
+ * be done. */
+static bool
+in_slices(ops *o, gpu_cmd *cmd, const ops_attention_args *a, double flops)
+{
+    /* columns of half a chunk are nobody's */
+    const uint32_t unit = a->head_dim % 8 ? 2 : 1, group = a->heads / a->kv_heads;
+    const double most = a->kv_heads * (o->slice_flops / flops) / unit;
+    const uint32_t each = MAX(most < a->kv_heads ? (uint32_t) most : a->kv_heads, 1) * unit;
+
+    if (each >= a->kv_heads)
+        return false;
+    for (uint32_t head = 0; head < a->kv_heads; head += each) {
+        const uint32_t n = MIN(each, a->kv_heads - head);
+        const uint32_t at = head * a->head_dim, cols = n * a->head_dim;
+        ops_attention_args part = *a;
+        part.heads = n * group;
+        part.kv_heads = n;
+        part.q = ops_cols(a->q, at * group, cols * group);
+        part.k = ops_cols(a->k, at, cols);
+        part.v = ops_cols(a->v, at, cols);
+        part.out = ops_cols(a->out, at * group, cols * group);
+        ops_attention(o, cmd, &part);
+    }
+    return true;
+}
+
 void
 ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *a)
 {
@@ -155,6 +183,9 @@ ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *a)
     if (!q_len)
         return;
     OPS_REQUIRE(cmd, op, kv_len, "k: expected at least one row for each block, found none");
+    const double flops = 4.0 * a->q.rows * kv_len * a->heads * a->head_dim;
+    if (in_slices(o, cmd, a, flops))
+        return;
 
     ops_binding q = ops_bind(&a->q), k = ops_bind(&a->k), v = ops_bind(&a->v);
     ops_binding y = ops_bind(&a->out);
@@ -194,7 +225,7 @@ ops_attention(ops *o, gpu_cmd *cmd, const ops_attention_args *a)
         gpu_variant(o, a->head_dim, q_len, &desc, &rows);
     const gpu_span spans[] = {q.span, k.span, v.span, len, y.span};
     ops_dispatch(o, cmd, &desc, spans, &push, ops_div_up(q_len, rows), a->heads * split, a->batch,
-                 4.0 * a->q.rows * kv_len * a->heads * a->head_dim);
+                 flops);
 }
 
 void

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "op_test.h"
+#include "ops_priv.h"
 #include "ref_attention.h"
 
 #include <math.h>
@@ -15,6 +16,7 @@ typedef struct {
     op_fill fill;
     float q_scale;   /* of the query values: large ones make sharp or overflowing scores */
     bool one_matrix; /* q, k and v are columns of one */
+    uint32_t slice;  /* kv heads of a dispatch; 0: all */
 } attention_case;
 
 static float *
@@ -70,7 +72,14 @@ run(op_env *env, const void *arg)
         .kv_valid = c->causal ? (ops_u32){0} : length,
         .mean_from = c->mean_from,
     };
+    const double slice_flops = env->o->slice_flops;
+    if (c->slice)
+        env->o->slice_flops = 4.04 * q_rows * c->kv_len * q_cols * c->slice / c->kv_heads;
     ops_attention(env->o, env->cmd, &args);
+    env->o->slice_flops = slice_flops;
+    if (c->slice)
+        g_assert_cmpuint(gpu_cmd_n_dispatches(env->cmd), ==,
+                         (c->kv_heads + c->slice - 1) / c->slice);
     op_run(env);
 
     g_autofree double *want = g_new(double, (size_t) q_rows *q_cols);
@@ -455,6 +464,10 @@ add(void)
         {"5x3x40x2h32/valid-1", 5, 3, 40, 2, 2, 32, false, 1, 2, OP_RANDOM, 1, false},
         {"40x2h64/causal-past-the-end", 1, 40, 32, 2, 2, 64, true, 20, NO_MEAN, OP_RANDOM, 1,
          false},
+        /* more than a dispatch may cost */
+        {"2x9x33x8h16/sliced", 2, 9, 33, 8, 4, 16, false, 20, 5, OP_RANDOM, 1, true, 1},
+        {"40x5h64/causal-sliced", 1, 40, 50, 5, 5, 64, true, 3, NO_MEAN, OP_RANDOM, 1, false, 2},
+        {"7x6h12/sliced", 1, 7, 30, 6, 6, 12, false, -1, NO_MEAN, OP_RANDOM, 1, true, 2},
         /* hard values */
         {"64x3h64/worst", 1, 64, 64, 3, 3, 64, false, -1, NO_MEAN, OP_WORST, 1, true},
         {"64x3h64/sharp", 1, 64, 64, 3, 3, 64, false, -1, NO_MEAN, OP_RANDOM, 40, true},
