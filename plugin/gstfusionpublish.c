@@ -179,7 +179,7 @@ transform_ip(GstBaseTransform *base, GstBuffer *buffer)
     return GST_FLOW_OK;
 }
 
-/* Answers that rode on no frame come as an event. */
+/* Answers and alerts that rode on no frame come as events. */
 static gboolean
 sink_event(GstBaseTransform *base, GstEvent *event)
 {

@@ -79,8 +79,9 @@ reset(GstFusionVqa *self)
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
     vqa_rider_flush(&self->rider);
     vqa_alerts_reset(self);
-    g_ptr_array_set_size(self->rider.missed, 0);
-    g_ptr_array_set_size(self->missed_alerts, 0);
+    /* what rode on no frame of a run that has ended is not told in this one */
+    g_autoptr(GPtrArray) answers = vqa_rider_take_missed(&self->rider, FALSE);
+    g_autoptr(GPtrArray) alerts = vqa_alerts_take_missed(self, FALSE);
     for (guint i = 0; i < self->questions->len; i++)
         vqa_question_reset(g_ptr_array_index(self->questions, i));
     g_queue_clear_full(&self->asked_turns, g_free);

@@ -29,10 +29,11 @@ typedef struct {
     gboolean connected;
     gboolean leaving; /* reports of a producer that is being taken down do not count */
     char *broken;     /* why the producer has to be replaced */
-    gboolean refused; /* which is why: by name or certificate */
     guint attempt;
     gint64 at;   /* of the next producer */
-    gint64 down; /* since when no broker can be reached; 0: not so, or told */
+    gint64 down; /* since when no broker can be reached; 0: not so */
+    gboolean down_told;
+    char *refusal; /* what a broker said to our name or certificate, with nothing delivered since */
 } KafkaSink;
 
 static void
@@ -40,6 +41,14 @@ set_connected(KafkaSink *k, gboolean connected)
 {
     k->connected = connected;
     publisher_set_connected(k->publisher, connected);
+}
+
+static void
+not_down(KafkaSink *k)
+{
+    k->down = 0;
+    k->down_told = FALSE;
+    g_clear_pointer(&k->refusal, g_free);
 }
 
 static gboolean
@@ -145,7 +154,7 @@ on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *m, void *opaque)
     k->in_flight--;
     if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         k->attempt = 0;
-        k->down = 0;
+        not_down(k);
         set_connected(k, TRUE);
         publisher_done(k->publisher, m->_private);
     } else if (goes_alone(k, m->err)) {
@@ -169,16 +178,15 @@ on_error(rd_kafka_t *producer, int code, const char *reason, void *opaque)
             k->down = g_get_monotonic_time();
         set_connected(k, FALSE);
     } else if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL) {
-        if (k->connected) {
-            publisher_trouble(k->publisher, GST_RESOURCE_ERROR_NOT_AUTHORIZED,
-                              "Kafka brokers %s: %s", k->brokers, reason);
-            set_connected(k, FALSE);
-        } else if (!k->broken) {
-            /* Nothing was delivered since one of them refused us: the password or the certificate
-             * may have been renewed, and a producer reads them once. */
-            k->broken = g_strdup(reason);
-            k->refused = TRUE;
-        }
+        g_free(k->refusal);
+        k->refusal = g_strdup(reason);
+        /* how long it took differs, and would make it another text */
+        char *took = strstr(k->refusal, " (after ");
+        if (took)
+            *took = '\0';
+        publisher_trouble(k->publisher, GST_RESOURCE_ERROR_NOT_AUTHORIZED, "Kafka brokers %s: %s",
+                          k->brokers, k->refusal);
+        set_connected(k, FALSE);
     }
 }
 
@@ -325,7 +333,7 @@ drop_producer(KafkaSink *k)
     leave(g_steal_pointer(&k->producer));
     k->leaving = FALSE;
     k->in_flight = 0;
-    k->down = 0;
+    not_down(k);
 }
 
 static void
@@ -336,6 +344,7 @@ free_sink(KafkaSink *k)
     g_free(k->topic);
     g_free(k->client_id);
     g_free(k->broken);
+    g_free(k->refusal);
     g_free(k);
 }
 
@@ -366,32 +375,42 @@ kafka_open(const PublishConfig *config, Publisher *publisher, GError **error)
     return &k->parent;
 }
 
+/* Nothing was delivered for a while. Why may follow right behind: that a broker refuses us is told
+ * apart, and may be since the password or the certificate was renewed, which a producer reads once.
+ */
+static void
+judge_down(KafkaSink *k)
+{
+    if (k->refusal) {
+        k->broken = g_strdup(k->refusal);
+    } else if (!k->down_told) {
+        publisher_trouble(
+            k->publisher, GST_RESOURCE_ERROR_OPEN_WRITE,
+            "Kafka brokers %s: none can be reached. Records wait, and librdkafka tries on",
+            k->brokers);
+        k->down_told = TRUE;
+    }
+}
+
 static void
 kafka_work(PublishSink *sink, short revents)
 {
     KafkaSink *k = (KafkaSink *) sink;
     if (k->producer)
         rd_kafka_poll(k->producer, 0);
+    if (k->producer && k->down && !k->broken && g_get_monotonic_time() - k->down >= LOOK_EVERY)
+        judge_down(k);
     if (k->broken) {
         gint64 wait = publish_back_off(k->config, k->attempt++);
         publisher_trouble(
-            k->publisher, k->refused ? GST_RESOURCE_ERROR_NOT_AUTHORIZED : GST_RESOURCE_ERROR_WRITE,
+            k->publisher, k->refusal ? GST_RESOURCE_ERROR_NOT_AUTHORIZED : GST_RESOURCE_ERROR_WRITE,
             "Kafka brokers %s, topic %s: %s. Records wait; the next attempt comes within %g s",
             k->brokers, k->topic, k->broken, (double) k->config->max_reconnect_delay / GST_SECOND);
         set_connected(k, FALSE);
         g_clear_pointer(&k->broken, g_free);
-        k->refused = FALSE;
         drop_producer(k);
         publisher_rewind(k->publisher);
         k->at = g_get_monotonic_time() + wait;
-    }
-    /* Why not may follow right behind. */
-    if (k->down && g_get_monotonic_time() - k->down >= LOOK_EVERY) {
-        publisher_trouble(
-            k->publisher, GST_RESOURCE_ERROR_OPEN_WRITE,
-            "Kafka brokers %s: none can be reached. Records wait, and librdkafka tries on",
-            k->brokers);
-        k->down = 0;
     }
     if (!k->producer && g_get_monotonic_time() >= k->at) {
         g_autoptr(GError) error = NULL;

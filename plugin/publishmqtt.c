@@ -58,6 +58,7 @@ typedef struct {
     GHashTable *in_flight; /* packet id -> record */
     char *lost;            /* why, told by a callback: the client is given up after it */
     gboolean step_down;    /* the broker answered, but wants the older protocol */
+    gboolean speaks_older; /* and answered in it */
     gboolean closed;       /* by the broker, this time */
     gboolean acknowledged; /* it took something since it was connected to */
     guint fruitless; /* times in a row that it closed the connection before it took anything */
@@ -159,7 +160,6 @@ step_down(MqttSink *m)
 {
     m->protocol = MQTT_PROTOCOL_V311;
     m->step_down = TRUE;
-    m->attempt = 0;
     set_good(m);
     g_clear_pointer(&m->lost, g_free);
     lose(m, g_strdup("the broker does not speak MQTT 5; 3.1.1 comes next"));
@@ -172,11 +172,13 @@ on_connect(struct mosquitto *client, void *user, int code, int flags,
     MqttSink *m = user;
     /* 1 is what an old broker says to a new protocol, 0x84 a new one to one that it does not want.
      */
-    if (m->protocol == MQTT_PROTOCOL_V5 && (code == CONNACK_REFUSED_PROTOCOL_VERSION ||
-                                            code == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION)) {
+    gboolean unknown =
+        code == CONNACK_REFUSED_PROTOCOL_VERSION || code == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION;
+    if (m->protocol == MQTT_PROTOCOL_V5 && unknown) {
         step_down(m);
         return;
     }
+    m->speaks_older = m->protocol == MQTT_PROTOCOL_V311 && !unknown;
     if (code != 0) {
         const char *text = m->protocol == MQTT_PROTOCOL_V5 ? mosquitto_reason_string(code)
                                                            : mosquitto_connack_string(code);
@@ -275,9 +277,8 @@ give_up(MqttSink *m, const char *why)
     drop_client(m);
     g_clear_pointer(&m->encryption, publish_tls_free);
     g_clear_pointer(&m->lookup, host_lookup_free);
-    /* What took the older protocol may have been no broker, and the next one may want no less than
-     * the newer. */
-    if (m->state != CONNECTED && !m->step_down)
+    /* What did not take the newer protocol may have been no broker at all. */
+    if (!m->step_down && !m->speaks_older)
         m->protocol = MQTT_PROTOCOL_V5;
     m->state = AWAY;
     m->step_down = FALSE;

@@ -88,7 +88,7 @@ take_pending(GstFusionVqa *self)
         return NULL;
     for (guint i = 0; i < job->questions->len; i++) {
         VqaQuestion *q = g_ptr_array_index(job->questions, i);
-        /* There already if the stream began anew since: as what was on its way then. */
+        /* ask_active_again may have put it back already */
         if (q->asked_id && !g_ptr_array_find(self->asks, q, NULL))
             g_ptr_array_add(self->asks, vqa_question_ref(q));
     }

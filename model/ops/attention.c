@@ -125,7 +125,7 @@ gpu_variant(ops *o, uint32_t head_dim, uint32_t q_len, gpu_kernel_desc *desc, ui
 static bool
 in_slices(ops *o, gpu_cmd *cmd, const ops_attention_args *a, double flops)
 {
-    /* columns of half a chunk are nobody's */
+    /* a range of columns begins at a multiple of 8 */
     const uint32_t unit = a->head_dim % 8 ? 2 : 1, group = a->heads / a->kv_heads;
     const double most = a->kv_heads * (o->slice_flops / flops) / unit;
     const uint32_t each = MAX(most < a->kv_heads ? (uint32_t) most : a->kv_heads, 1) * unit;

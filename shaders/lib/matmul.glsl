@@ -13,7 +13,7 @@ layout(constant_id = 3) const bool OUT_F16 = false;
 // Stores are of 4 columns (2 with SwiGLU). 0: the output's columns are a multiple of that; 1: its padding
 // takes zeros; 2: the last columns are stored one by one.
 layout(constant_id = 4) const uint TAIL = 0;
-// The weight is stored divided by this power of two, 1 nearly always:
+// The weight is stored divided by this power of two, 1 for nearly all but codes:
 // sums begin at the bias divided by it, and are multiplied by it at the end, which rounds nothing.
 layout(constant_id = 5) const float W_SCALE = 1.0;
 // From 6 on: a kernel's own.

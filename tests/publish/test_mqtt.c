@@ -489,11 +489,13 @@ not_allowed(void)
     broker_end(&b);
 }
 
-/* ---- a broker that knows MQTT 3.1.1 only */
+/* ---- a broker that knows one version of MQTT only */
 
 typedef struct {
     GMutex lock;
     guint refused, acknowledged;
+    guint8 level;       /* 4: MQTT 3.1.1, 5 */
+    guint no_broker;    /* so many connections something else answers first */
     const char *poison; /* it closes the connection where a record has this in it */
 } OldBroker;
 
@@ -527,16 +529,27 @@ old_broker_serve(GThreadedSocketService *service, GSocketConnection *c, GObject 
     GOutputStream *out = g_io_stream_get_output_stream(G_IO_STREAM(c));
     guint8 type, packet[4096];
     gsize length;
+    g_mutex_lock(&b->lock);
+    gboolean other = b->no_broker > 0;
+    b->no_broker -= other;
+    g_mutex_unlock(&b->lock);
+    if (other) {
+        static const guint8 alert[] = {0x15, 3, 1, 0, 2, 2, 70}; /* of TLS, to what is none */
+        return read_packet(in, &type, packet, sizeof packet, &length) &&
+               g_output_stream_write_all(out, alert, sizeof alert, NULL, NULL, NULL);
+    }
     while (read_packet(in, &type, packet, sizeof packet, &length)) {
         if (type >> 4 == 1) {
             /* the level follows the protocol's name, "MQTT" with its length in front */
-            gboolean old = packet[6] == 4;
-            const guint8 answer[4] = {0x20, 2, 0, old ? 0 : 1};
-            g_output_stream_write_all(out, answer, 4, NULL, NULL, NULL);
+            gboolean known = packet[6] == b->level;
+            /* MQTT 5 has properties at the end: none */
+            guint8 more = known && b->level == 5;
+            const guint8 answer[5] = {0x20, 2 + more, 0, known ? 0 : 1, 0};
+            g_output_stream_write_all(out, answer, 4 + more, NULL, NULL, NULL);
             g_mutex_lock(&b->lock);
-            b->refused += !old;
+            b->refused += !known;
             g_mutex_unlock(&b->lock);
-            if (!old)
+            if (!known)
                 return TRUE;
         } else if (type >> 4 == 3) {
             if (b->poison && memmem(packet, length, b->poison, strlen(b->poison)))
@@ -552,11 +565,11 @@ old_broker_serve(GThreadedSocketService *service, GSocketConnection *c, GObject 
     return TRUE;
 }
 
-/* `poison`: see OldBroker; the rest arrives. */
+/* `b` as it begins; what is no poison arrives. */
 static void
-old_broker(const char *poison)
+old_broker(OldBroker b, guint refused)
 {
-    OldBroker b = {.poison = poison};
+    const char *poison = b.poison;
     g_mutex_init(&b.lock);
     g_autoptr(GMainContext) context = g_main_context_new();
     g_main_context_push_thread_default(context);
@@ -577,7 +590,7 @@ old_broker(const char *poison)
     if (poison)
         g_free(wait_warning(&p, "were refused so far", 5));
     pub_end(&p);
-    g_assert_cmpuint(b.refused, ==, 1);
+    g_assert_cmpuint(b.refused, ==, refused);
     g_assert_cmpuint(b.acknowledged, >=, takes);
     g_socket_service_stop(service);
     g_socket_listener_close(G_SOCKET_LISTENER(service));
@@ -590,14 +603,22 @@ old_broker(const char *poison)
 static void
 old_protocol(void)
 {
-    old_broker(NULL);
+    old_broker((OldBroker){.level = 4}, 1);
+}
+
+/* What answers while the broker is away, and is none, does not decide which version it has. */
+static void
+no_broker(void)
+{
+    old_broker((OldBroker){.level = 5, .no_broker = 1}, 1);
+    old_broker((OldBroker){.level = 5, .no_broker = 2}, 0);
 }
 
 /* What comes after a record at which the broker closes the connection is published all the same. */
 static void
 poison(void)
 {
-    old_broker("\"id\":7,");
+    old_broker((OldBroker){.level = 4, .poison = "\"id\":7,"}, 1);
 }
 
 static void
@@ -638,6 +659,7 @@ main(int argc, char **argv)
     g_test_add_func("/publish/mqtt/tls-and-password", tls_and_password);
     g_test_add_func("/publish/mqtt/not-allowed", not_allowed);
     g_test_add_func("/publish/mqtt/old-protocol", old_protocol);
+    g_test_add_func("/publish/mqtt/no-broker", no_broker);
     g_test_add_func("/publish/mqtt/wrong-settings", wrong_settings);
     int result = support_run();
     mosquitto_lib_cleanup();
