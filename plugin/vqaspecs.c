@@ -265,7 +265,7 @@ install_answers(GObjectClass *klass)
         g_param_spec_boxed("stats", "Statistics",
                            "Counters since READY (chosen = submitted + skipped + waiting; asked = "
                            "answered + failed + cancelled + pending), timings in milliseconds, "
-                           "and model-state (none, loading, ready, lost or failed; read only)",
+                           "and model-state: none, loading, ready, lost or failed (read only)",
                            GST_TYPE_STRUCTURE, READ));
 }
 
