@@ -143,14 +143,30 @@ vqa_rider_clear(VqaRider *rider)
     g_clear_pointer(&rider->missed, g_ptr_array_unref);
 }
 
+void
+vqa_missed_add(GPtrArray *missed, VqaAnswer *answer)
+{
+    if (missed->len == VQA_MISSED_MOST)
+        g_ptr_array_remove_index(missed, 0);
+    g_ptr_array_add(missed, vqa_answer_ref(answer));
+}
+
+GPtrArray *
+vqa_missed_take(GPtrArray **missed)
+{
+    if (!(*missed)->len)
+        return NULL;
+    GPtrArray *taken = *missed;
+    *missed = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
+    return taken;
+}
+
 static void
 miss(VqaRider *rider, Slot *slot)
 {
     if (!slot->answer || slot->told)
         return;
-    if (rider->missed->len == VQA_MISSED_MOST)
-        g_ptr_array_remove_index(rider->missed, 0);
-    g_ptr_array_add(rider->missed, vqa_answer_ref(slot->answer));
+    vqa_missed_add(rider->missed, slot->answer);
     slot->told = TRUE;
 }
 
@@ -166,11 +182,7 @@ vqa_rider_take_missed(VqaRider *rider, gboolean all)
 {
     for (guint i = 0; all && i < rider->slots->len; i++)
         miss(rider, g_ptr_array_index(rider->slots, i));
-    if (!rider->missed->len)
-        return NULL;
-    GPtrArray *taken = rider->missed;
-    rider->missed = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
-    return taken;
+    return vqa_missed_take(&rider->missed);
 }
 
 static Slot *

@@ -49,6 +49,11 @@ GPtrArray *vqa_questions_parse(const char *text, char **default_choices);
 VqaQuestion *vqa_question_ref(VqaQuestion *question);
 void vqa_question_unref(VqaQuestion *question);
 
+/* Answers and alerts (VqaAnswer) that rode on no frame: at most VQA_MISSED_MOST. Taken, the list is
+ * empty again; NULL if it was. Locked by the caller. */
+void vqa_missed_add(GPtrArray *missed, VqaAnswer *answer);
+GPtrArray *vqa_missed_take(GPtrArray **missed);
+
 /* Starts zeroed. Locked by the caller. */
 typedef struct {
     GPtrArray *slots;  /* one a standing question in their order, then those asked once */

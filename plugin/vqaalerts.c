@@ -52,9 +52,7 @@ miss(GstFusionVqa *self, Watched *w)
 {
     if (!w->riding || w->carried)
         return;
-    if (self->missed_alerts->len == VQA_MISSED_MOST)
-        g_ptr_array_remove_index(self->missed_alerts, 0);
-    g_ptr_array_add(self->missed_alerts, vqa_answer_ref(w->riding));
+    vqa_missed_add(self->missed_alerts, w->riding);
     w->carried = TRUE;
 }
 
@@ -355,9 +353,5 @@ vqa_alerts_take_missed(GstFusionVqa *self, gboolean all)
 {
     if (all)
         miss_all(self);
-    if (!self->missed_alerts->len)
-        return NULL;
-    GPtrArray *taken = self->missed_alerts;
-    self->missed_alerts = g_ptr_array_new_with_free_func((GDestroyNotify) vqa_answer_unref);
-    return taken;
+    return vqa_missed_take(&self->missed_alerts);
 }

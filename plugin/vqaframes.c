@@ -256,6 +256,8 @@ relate(GstFusionVqa *self, GstBuffer *buffer, GPtrArray *riding)
 static void
 send_missed(GstFusionVqa *self, GPtrArray *answers, GPtrArray *alerts, GstClockTime running_time)
 {
+    if (!answers && !alerts)
+        return;
     g_autofree char *stream = gst_object_get_name(GST_OBJECT(self));
     if (answers) {
         GstStructure *s = gst_structure_new_empty(VQA_ANSWER_META);

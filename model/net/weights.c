@@ -121,12 +121,11 @@ stored_weight(const net_binder *b, const net_decl *d, source *src, ops_weight_de
         most = MAX(most, largest);
         g_array_append_val(parts, part);
     }
-    if (!codes)
-        desc->shift = shift_for(most, d->store);
+    desc->shift = codes ? 0 : shift_for(most, d->store);
+    if (desc->shift)
+        g_debug("%s: largest value %g: stored times 2^%d", t->name, (double) most, -desc->shift);
     if (ops_is_codes(d->store) && most < CODES_MOST)
         desc->shift = MIN(desc->shift, CODES_SHIFT);
-    if (desc->shift && !ops_is_codes(d->store))
-        g_debug("%s: largest value %g: stored times 2^%d", t->name, (double) most, -desc->shift);
     return true;
 }
 

@@ -188,7 +188,7 @@ conversions(op_env *env, const void *arg)
 }
 
 /* Scales far below 2^-14, as halves subnormal, that are stored times a power of two: the products
- * stay, to the bit, whether the codes are made before or at the load. */
+ * stay, to the bit. */
 static void
 lifted(op_env *env, const void *arg)
 {
